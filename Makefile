@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+# make run   a patched host in the lab that runs pidinfod     make stop  ends it
+# make test  everything                                       make check lint, types, unit tests
+# make run-host  the daemon on this machine's own kernel      make bench the measurements
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Passed on through sudo, so that root and its caller share one cache.
+export PIDINFOD_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pidinfod
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
+
+.PHONY: help
+help:
+	@sed -n '2,4s/^# //p' Makefile
+
+.PHONY: setup
+setup:
+	@deploy/setup >/dev/null
+
+.PHONY: check
+check: setup
+	@set -e; venv=$$(deploy/setup); \
+	$$venv/bin/ruff check . ; \
+	$$venv/bin/mypy ; \
+	$$venv/bin/python3 -m pytest -q tests/unit
+
+.PHONY: test
+test: setup
+	@set -e; venv=$$(deploy/setup); \
+	echo "== lint and types"; $$venv/bin/ruff check . ; $$venv/bin/mypy ; \
+	echo "== kernel: patches"; kernel/check ; \
+	echo "== kernel: option on"; kernel/build ; \
+	echo "== kernel: option off"; kernel/build --off ; \
+	echo "== tests"; \
+	$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" $$venv/bin/python3 -m pytest -v tests
+
+.PHONY: run
+run: setup
+	@deploy/lab/demo
+
+.PHONY: stop
+stop:
+	@deploy/lab/lab down
+
+.PHONY: run-host
+run-host: setup
+	@$(AS_ROOT) $$(deploy/setup)/bin/python3 -m pidinfod
+
+.PHONY: bench
+bench: setup
+	@set -e; venv=$$(deploy/setup); for bench in tests/bench/*.py; do \
+		$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" $$venv/bin/python3 $$bench; done
