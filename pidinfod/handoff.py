@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the loader's descriptors reach the daemon: one message each over a Unix socket.
+
+The loader is a process of its own: the compiler's memory and the rights that loading
+takes go with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pidinfod.libbpf import MapHandle
+
+MESSAGE_BYTES = 65536
+
+
+class LoadError(Exception):
+    """No probe could be loaded; the message says why."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One hook: attached, or why not, and the metrics that it feeds."""
+
+    name: str
+    attached: bool
+    reason: str
+    metrics: tuple[str, ...]
+    prog_fd: int | None = None
+    link_fd: int | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the loader left behind. The probes count as long as these are open."""
+
+    maps: dict[str, MapHandle]
+    probes: tuple[Probe, ...]
+
+
+def send(sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+    """One message with its descriptors; the loader's side."""
+    socket.send_fds(sock, [json.dumps(message).encode()], fds)
+
+
+def load(settings: dict[str, Any], timeout: float) -> Loaded:
+    """Run the loader and take over what it attached.
+
+    Raises LoadError when it fails, or does not end in `timeout` seconds.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            command = [
+                sys.executable, "-m", "pidinfod.loader",
+                "--socket", str(theirs.fileno()), "--settings", json.dumps(settings),
+            ]  # fmt: skip
+            package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+            path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+            child = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=dict(os.environ, PYTHONPATH=path),
+            )
+        try:
+            return _receive(ours, timeout)
+        except BaseException:
+            child.kill()
+            raise
+        finally:
+            child.wait()
+
+
+def _receive(sock: socket.socket, timeout: float) -> Loaded:
+    """Collect the loader's messages up to its "done"."""
+    maps: dict[str, MapHandle] = {}
+    probes: list[Probe] = []
+    deadline = time.monotonic() + timeout
+    while True:
+        ready, _, _ = select.select([sock], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise LoadError(f"the loader took more than {timeout:g} s")
+        data, fds, _, _ = socket.recv_fds(sock, MESSAGE_BYTES, 2)
+        if not data:
+            raise LoadError("the loader ended without a word (see its messages above)")
+        message = json.loads(data)
+        match message.pop("kind"):
+            case "map":
+                maps[message["name"]] = MapHandle(fd=fds[0], **message)
+            case "probe":
+                message["metrics"] = tuple(message["metrics"])
+                given = dict(zip(("prog_fd", "link_fd"), fds, strict=False))
+                probes.append(Probe(**message, **given))
+            case "error":
+                raise LoadError(message["reason"])
+            case "done":
+                return Loaded(maps, tuple(probes))

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the daemon and the loader need of libbpf.so.1, by ctypes.
+
+Maps are read in batches: one system call for thousands of entries.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+BATCH = 4096
+# include/uapi/linux/bpf.h: enum bpf_stats_type
+STATS_RUN_TIME = 0
+
+
+@dataclass(frozen=True)
+class MapHandle:
+    """A BPF map by its descriptor; sizes in bytes, of one value of one CPU."""
+
+    name: str
+    fd: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    is_percpu: bool
+
+
+@dataclass(frozen=True)
+class RunStats:
+    """How often a program ran and for how long, and how often it could not run."""
+
+    run_ns: int
+    runs: int
+    misses: int
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """libbpf. Raises OSError when it is not installed."""
+    lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    lib.btf__load_vmlinux_btf.restype = ctypes.c_void_p
+    lib.btf__type_by_id.restype = ctypes.c_void_p
+    lib.btf__type_by_id.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    lib.btf__name_by_offset.restype = ctypes.c_char_p
+    lib.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    lib.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
+    lib.btf__free.argtypes = [ctypes.c_void_p]
+    lib.bpf_map_lookup_batch.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 6
+    return lib
+
+
+@functools.cache
+def possible_cpus() -> int:
+    """How many values an entry of a per-CPU map has."""
+    return int(library().libbpf_num_possible_cpus())
+
+
+def _batches(handle: MapHandle) -> Iterator[tuple[bytes, bytes, int]]:
+    """Keys, values and count of each batch of a hash map.
+
+    Raises OSError with the map's name in it.
+    """
+    lookup = library().bpf_map_lookup_batch
+    size = min(BATCH, handle.max_entries)
+    width = handle.value_size * (possible_cpus() if handle.is_percpu else 1)
+    keys = ctypes.create_string_buffer(size * handle.key_size)
+    values = ctypes.create_string_buffer(size * width)
+    cursor = ctypes.create_string_buffer(max(handle.key_size, 8))
+    count = ctypes.c_uint32(size)
+    start: ctypes.Array[ctypes.c_char] | None = None
+    while True:
+        count.value = size
+        result = lookup(
+            handle.fd, start, cursor, keys, values, ctypes.byref(count), None
+        )
+        error = ctypes.get_errno() if result < 0 else 0
+        # ENOENT says that this was the last batch; its count is valid.
+        if error not in (0, errno.ENOENT):
+            raise OSError(error, f"map {handle.name}: {os.strerror(error)}")
+        if count.value:
+            yield (
+                keys.raw[: count.value * handle.key_size],
+                values.raw[: count.value * width],
+                count.value,
+            )
+        if error:
+            return
+        start = cursor
+
+
+def read_counts(handle: MapHandle) -> dict[bytes, int]:
+    """A per-CPU hash map of u64, summed over the CPUs."""
+    cpus = possible_cpus()
+    counts = {}
+    for keys, values, count in _batches(handle):
+        numbers = struct.unpack(f"={count * cpus}Q", values)
+        for index in range(count):
+            key = keys[index * handle.key_size : (index + 1) * handle.key_size]
+            counts[key] = sum(numbers[index * cpus : (index + 1) * cpus])
+    return counts
+
+
+def read_plain(handle: MapHandle) -> dict[bytes, bytes]:
+    """A hash map, as bytes."""
+    entries = {}
+    for keys, values, count in _batches(handle):
+        for index in range(count):
+            key = keys[index * handle.key_size : (index + 1) * handle.key_size]
+            entries[key] = values[index * handle.value_size : (index + 1) * handle.value_size]
+    return entries
+
+
+def read_percpu_array(handle: MapHandle) -> list[int]:
+    """A per-CPU array of u64, summed over the CPUs."""
+    sums = []
+    cpus = possible_cpus()
+    values = (ctypes.c_uint64 * cpus)()
+    for index in range(handle.max_entries):
+        key = ctypes.c_uint32(index)
+        if library().bpf_map_lookup_elem(handle.fd, ctypes.byref(key), values) < 0:
+            error = ctypes.get_errno()
+            raise OSError(error, f"map {handle.name}[{index}]: {os.strerror(error)}")
+        sums.append(sum(values))
+    return sums
+
+
+# struct bpf_prog_info, include/uapi/linux/bpf.h: offsets of the three that are used.
+_PROG_INFO_SIZE = 224
+_RUN_TIME_NS, _RUN_CNT, _RECURSION_MISSES = 192, 200, 208
+
+
+def run_stats(prog_fd: int) -> RunStats:
+    """The kernel's statistics of one program; times are 0 while they are not enabled."""
+    info = ctypes.create_string_buffer(_PROG_INFO_SIZE)
+    length = ctypes.c_uint32(_PROG_INFO_SIZE)
+    if library().bpf_obj_get_info_by_fd(prog_fd, info, ctypes.byref(length)) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"program: {os.strerror(error)}")
+    return RunStats(
+        run_ns=struct.unpack_from("=Q", info, _RUN_TIME_NS)[0],
+        runs=struct.unpack_from("=Q", info, _RUN_CNT)[0],
+        misses=struct.unpack_from("=Q", info, _RECURSION_MISSES)[0],
+    )
+
+
+def enable_run_stats() -> int:
+    """Have the kernel time programs while the returned descriptor is open.
+
+    Raises OSError where that is not permitted (it takes CAP_SYS_ADMIN).
+    """
+    fd = int(library().bpf_enable_stats(STATS_RUN_TIME))
+    if fd < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"bpf_enable_stats: {os.strerror(error)}")
+    return fd

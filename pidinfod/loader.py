@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loader: compiles the probes, attaches each on its own, hands them over and exits.
+
+The only module that imports bcc. It is run by handoff.load(), never imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import platform
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pidinfod import handoff
+from pidinfod.btf import KernelTypes
+
+# -D name of each structure member that the probes read.
+OFFSETS = {
+    "OFF_TASK_FLAGS": ("task_struct", "flags"),
+    "OFF_TASK_SIGNAL": ("task_struct", "signal"),
+    "OFF_TASK_EXIT_CODE": ("task_struct", "exit_code"),
+    "OFF_TASK_GROUP_LEADER": ("task_struct", "group_leader"),
+    "OFF_TASK_START_BOOTTIME": ("task_struct", "start_boottime"),
+    "OFF_SIGNAL_LIVE": ("signal_struct", "live"),
+    "OFF_SIGNAL_FLAGS": ("signal_struct", "flags"),
+    "OFF_SIGNAL_GROUP_EXIT_CODE": ("signal_struct", "group_exit_code"),
+}
+
+# The program text, in this order.
+SOURCES = ("common", "groups", "ft_calls", "signals", "lifecycle")
+
+# Entries of each map, where the settings do not say otherwise.
+MAP_SIZES = {
+    "ft_calls": 4096,
+    "ft_call_duration": 256,
+    "ft_inflight": 16384,
+    "signals_generated": 16384,
+    "signals_delivered": 8192,
+    "forks": 2048,
+    "execs": 1024,
+    "exits": 8192,
+    "ended": 8192,
+    "group_of": 65536,
+}
+
+# Maps that the daemon reads, and whether their values are per CPU.
+HANDED_MAPS = {
+    "ft_calls": True,
+    "ft_call_duration": True,
+    "ft_call_duration_ns": True,
+    "ft_inflight": False,
+    "signals_generated": True,
+    "signals_delivered": True,
+    "forks": True,
+    "execs": True,
+    "exits": True,
+    "groups": False,
+    "group_of": False,
+    "drops": True,
+}
+
+PF_KTHREAD = 0x00200000
+GROUP_KERNEL, GROUP_OTHER, FIRST_GROUP = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Hook:
+    """Where a program goes."""
+
+    kind: str
+    event: str
+    function: str
+    metrics: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}:{self.event}"
+
+
+TRACEPOINTS = (
+    Hook("tracepoint", "task:task_newtask", "task_newtask", ("forks_total",)),
+    Hook("tracepoint", "sched:sched_process_exec", "sched_process_exec", ("execs_total",)),
+    Hook("tracepoint", "sched:sched_process_exit", "sched_process_exit", ("exits_total",)),
+    Hook("tracepoint", "signal:signal_generate", "signal_generate", ("signals_generated_total",)),
+    Hook("tracepoint", "signal:signal_deliver", "signal_deliver", ("signals_delivered_total",)),
+)
+FT_METRICS = ("ft_calls_total", "ft_call_duration_seconds", "ft_kill_signals_total")
+FT_CALLS = ("get_pid_info", "ft_fork", "ft_kill", "ft_wait")
+SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
+
+
+def bpf_folder() -> Path:
+    """The folder of the BPF sources: PIDINFOD_BPF_DIR, the source tree's, or the package's."""
+    beside = Path(__file__).resolve().parents[1] / "bpf"
+    given = os.environ.get("PIDINFOD_BPF_DIR")
+    for folder in [Path(given)] if given else [beside, Path("/usr/share/pidinfod/bpf")]:
+        if (folder / "common.bpf.c").is_file():
+            return folder
+    raise handoff.LoadError(f"no BPF sources in {given or f'{beside} or /usr/share/pidinfod/bpf'}")
+
+
+def program_text(folder: Path) -> str:
+    """The sources as one text; messages of the compiler name the file and its line."""
+    files = (folder / f"{name}.bpf.c" for name in SOURCES)
+    return "\n".join(f'#line 1 "{file}"\n{file.read_text()}' for file in files)
+
+
+def tracefs() -> Path:
+    """Where the kernel describes its tracepoints. Raises LoadError when it is not mounted."""
+    for folder in (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing")):
+        with contextlib.suppress(OSError):
+            if (folder / "events").is_dir():
+                return folder
+    raise handoff.LoadError(
+        "tracefs is not mounted or may not be read "
+        "(mount -t tracefs tracefs /sys/kernel/tracing; CAP_DAC_READ_SEARCH)"
+    )
+
+
+def compiler_flags(folder: Path, settings: dict[str, Any]) -> list[str]:
+    """Offsets, map sizes and include paths. Raises OSError, LookupError."""
+    sizes = MAP_SIZES | {"groups": settings["max_groups"]} | settings.get("map_sizes", {})
+    flags = [f"-I{folder}/include"]
+    flags += [f"-DSIZE_{name.upper()}={size}" for name, size in sizes.items()]
+    if b" group_dead;" in (tracefs() / "events/sched/sched_process_exit/format").read_bytes():
+        flags.append("-DHAVE_GROUP_DEAD")
+    with KernelTypes() as types:
+        flags += [f"-D{name}={types.offset(*where)}" for name, where in OFFSETS.items()]
+    return flags
+
+
+def kernel_symbols() -> set[str]:
+    """Names of the kernel's functions that a kprobe may ask for."""
+    with open("/proc/kallsyms") as symbols:
+        return {name for line in symbols if (name := line.split()[2]).find("_sys_") > 0}
+
+
+def running_tasks(proc: Path) -> Iterator[tuple[int, str, bool]]:
+    """Each task's id, its process's name and whether it is the kernel's."""
+    for folder in proc.glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_bytes()
+            head, _, tail = stat.rpartition(b")")
+            comm = head.partition(b"(")[2].decode(errors="replace")
+            is_kernel = bool(int(tail.split()[6]) & PF_KTHREAD)
+            for task in os.listdir(folder / "task"):
+                yield int(task), comm, is_kernel
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+
+
+def fill_groups(maps: Any, settings: dict[str, Any]) -> None:
+    """Declare the configured groups, put the free ids in store, place every running task."""
+    known: dict[bytes, int] = {}
+    for number, group in enumerate(settings.get("groups", ())):
+        for comm in group["comm"]:
+            known[comm.encode()[:15]] = FIRST_GROUP + number
+    free = iter(range(FIRST_GROUP + len(settings.get("groups", ())), settings["max_groups"]))
+    groups, group_of = maps["groups"], maps["group_of"]
+    key = ctypes.create_string_buffer
+    for name, number in known.items():
+        groups[groups.Key(key(name, 16).raw)] = groups.Leaf(number)
+    for tid, comm, is_kernel in running_tasks(Path(settings.get("procfs", "/proc"))):
+        name = comm.encode()[:15]
+        number = GROUP_KERNEL if is_kernel else known.get(name, -1)
+        if number < 0:
+            number = next(free, GROUP_OTHER)
+            if number != GROUP_OTHER:
+                known[name] = number
+                groups[groups.Key(key(name, 16).raw)] = groups.Leaf(number)
+        group_of[ctypes.c_uint32(tid)] = ctypes.c_uint32(number)
+    store = maps["free_groups"]
+    for number in free:
+        store.push(ctypes.c_uint32(number))
+
+
+def attach(bpf: Any, hook: Hook) -> tuple[int, int]:
+    """Load and attach one program; its descriptor and that of its attachment."""
+    from bcc import BPF
+
+    if hook.kind == "tracepoint":
+        function = bpf.load_func(hook.function, BPF.TRACEPOINT)
+        bpf.attach_tracepoint(tp=hook.event, fn_name=hook.function)
+        return function.fd, bpf.tracepoint_fds[hook.event.encode()]
+    function = bpf.load_func(hook.function, BPF.KPROBE)
+    if hook.kind == "kprobe":
+        bpf.attach_kprobe(event=hook.event, fn_name=hook.function)
+        prefix = b"p_"
+    else:
+        bpf.attach_kretprobe(event=hook.event, fn_name=hook.function)
+        prefix = b"r_"
+    attached = bpf.kprobe_fds[prefix + hook.event.encode()]
+    link = attached if isinstance(attached, int) else attached[hook.function.encode()]
+    return function.fd, link
+
+
+def ft_hooks(prefix: str) -> Iterator[Hook]:
+    """A kprobe and a kretprobe on each entry point of the patched kernel."""
+    for call in FT_CALLS:
+        yield Hook("kprobe", prefix + call, f"enter_{call}", FT_METRICS)
+        yield Hook("kretprobe", prefix + call, "exit_ft_call", FT_METRICS)
+
+
+def attach_all(bpf: Any, sock: socket.socket) -> None:
+    """Attach what can be attached, and say of each probe what became of it."""
+    prefix = SYSCALL_PREFIX.get(platform.machine(), "sys_")
+    symbols = kernel_symbols()
+    for hook in (*ft_hooks(prefix), *TRACEPOINTS):
+        fds: list[int] = []
+        reason = ""
+        if hook.kind != "tracepoint" and hook.event not in symbols:
+            call = hook.event.removeprefix(prefix)
+            reason = f"the kernel lacks {call} (no patch, or CONFIG_PID_INFO_SYSCALLS off)"
+        else:
+            try:
+                fds = list(attach(bpf, hook))
+            except Exception as error:  # bcc raises bare Exception
+                reason = str(error) or type(error).__name__
+        message = {
+            "kind": "probe", "name": hook.name, "attached": not reason,
+            "reason": reason, "metrics": hook.metrics,
+        }  # fmt: skip
+        handoff.send(sock, message, fds)
+
+
+def send_maps(bpf: Any, sock: socket.socket) -> None:
+    """Hand over the maps that the daemon reads."""
+    for name, is_percpu in HANDED_MAPS.items():
+        table = bpf[name]
+        message = {
+            "kind": "map",
+            "name": name,
+            "key_size": ctypes.sizeof(table.Key),
+            # For a per-CPU map bcc's leaf is an array of all CPUs' values, each a u64 here.
+            "value_size": 8 if is_percpu else ctypes.sizeof(table.Leaf),
+            "max_entries": table.max_entries,
+            "is_percpu": is_percpu,
+        }
+        handoff.send(sock, message, [table.map_fd])
+
+
+def load(sock: socket.socket, settings: dict[str, Any]) -> None:
+    """Compile, fill, attach, hand over. Raises LoadError."""
+    folder = bpf_folder()
+    # bcc looks here for kernel headers; ours are all that the probes need.
+    os.environ["BCC_KERNEL_SOURCE"] = str(folder)
+    try:
+        from bcc import BPF
+    except ImportError as error:
+        raise handoff.LoadError(f"bcc is missing ({error}): install python3-bpfcc") from error
+    try:
+        flags = compiler_flags(folder, settings)
+    except (OSError, LookupError) as error:
+        raise handoff.LoadError(str(error)) from error
+    try:
+        bpf = BPF(text=program_text(folder), cflags=flags)
+        fill_groups(bpf, settings)
+    except Exception as error:  # bcc raises bare Exception
+        rights = "" if os.geteuid() == 0 else " (rights? CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH)"
+        raise handoff.LoadError(f"bcc could not load the probes: {error}{rights}") from error
+    attach_all(bpf, sock)
+    send_maps(bpf, sock)
+
+
+def main() -> None:
+    """Called with the daemon's socket; what is attached stays when this process ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--socket", type=int, required=True)
+    parser.add_argument("--settings", type=json.loads, required=True)
+    args = parser.parse_args()
+    sock = socket.socket(fileno=args.socket)
+    try:
+        load(sock, args.settings)
+        handoff.send(sock, {"kind": "done"}, [])
+    except handoff.LoadError as error:
+        handoff.send(sock, {"kind": "error", "reason": str(error)}, [])
+    except OSError as error:
+        if error.errno != errno.EPIPE:  # the daemon gave up on us
+            raise
+    # Without bcc's clean-up, which would detach what the daemon now holds.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
