@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command: the daemon, or one question."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from pidinfod import __version__
+
+DEFAULT_CONFIG = Path("/etc/pidinfod/config.yml")
+EXIT_OK, EXIT_USAGE = 0, 2
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="pidinfod",
+        description="Processes, signals, forks and exits of this host as Prometheus metrics; "
+        "with --once, what one PID is.",
+        epilog="Exit status: 0 done, 1 failed, 2 wrong usage or configuration, "
+        "3 no such process, 4 not permitted.",
+    )
+    parser.add_argument("--once", metavar="PID", help="print what this PID is, and exit")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="of --once (default: text)"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"default: {DEFAULT_CONFIG}, if it exists"
+    )
+    parser.add_argument("--check-config", action="store_true", help="read it, say what is wrong")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="default: 127.0.0.1:10548")
+    parser.add_argument(
+        "--procfs-only", action="store_true", help="attach no probes: process counts only"
+    )
+    parser.add_argument("--version", action="version", version=f"pidinfod {__version__}")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    args = parse_args(argv)
+    if args.once is not None:
+        # Neither bcc nor an HTTP server is imported for a question.
+        from pidinfod import once
+
+        return once.main(args.once, args.format, sys.stdout, sys.stderr)
+
+    import logging
+
+    from pidinfod import config as configuration
+
+    logging.basicConfig(level=logging.INFO, format="pidinfod: %(levelname)s: %(message)s")
+    path = args.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    try:
+        config = configuration.read(path) if path else configuration.Config()
+        if args.listen:
+            config = replace(config, listen=configuration.parse_listen(args.listen))
+    except configuration.ConfigError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    except ValueError as error:
+        print(f"pidinfod: --listen: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    if args.check_config:
+        print(f"{path or 'no file: the defaults'}: good")
+        return EXIT_OK
+
+    from pidinfod import daemon
+
+    return daemon.run(config, args.procfs_only)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshot to metric families.
+
+Each collector is a function of a snapshot; it is timed and on its own: one that raises costs
+its own families and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+
+from pidinfod import __version__, decode
+from pidinfod.libbpf import MapHandle
+from pidinfod.snapshot import Snapshot, Sources, take
+
+log = logging.getLogger("pidinfod")
+
+STATES = ("R", "S", "D", "T", "t", "Z", "I")
+
+Families = Iterable[Metric]
+
+
+def _counter(
+    name: str, text: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"pidinfod_{name}", text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def ft_calls(sources: Sources, snapshot: Snapshot) -> Families:
+    """The four calls of the patched kernel."""
+    supported = GaugeMetricFamily(
+        "pidinfod_ft_supported", "1 when the kernel has get_pid_info and the ft_* calls."
+    )
+    supported.add_metric((), sources.has_pid_info)
+    yield supported
+    if not sources.has_pid_info:
+        return
+    calls = {(name, "ok"): 0 for name in decode.SYSCALLS.values()}
+    yield _counter(
+        "ft_calls", "Calls of the patched kernel's system calls.", ("syscall", "result"),
+        calls | decode.ft_calls(snapshot.counts["ft_calls"]),
+    )  # fmt: skip
+    yield _counter(
+        "ft_kill_signals", "Calls of ft_kill.", ("signal", "result"),
+        decode.ft_kill_signals(snapshot.counts["ft_calls"]),
+    )  # fmt: skip
+    histogram = HistogramMetricFamily(
+        "pidinfod_ft_call_duration_seconds", "Time in the call.", labels=("syscall",)
+    )
+    durations = decode.ft_durations(
+        snapshot.counts["ft_call_duration"], snapshot.counts["ft_call_duration_ns"]
+    )
+    for name, (buckets, total) in durations.items():
+        bounds = [*(f"{bound:g}" for bound in decode.BOUNDS), "+Inf"]
+        histogram.add_metric((name,), list(zip(bounds, buckets, strict=True)), total)
+    yield histogram
+
+
+def signals(sources: Sources, snapshot: Snapshot) -> Families:
+    """Signals by who sent them and what became of them."""
+    yield _counter(
+        "signals_generated", "Signals generated, by the kernel's own account of the result.",
+        ("signal", "origin", "result", "sender", "target"),
+        decode.signals_generated(snapshot.counts["signals_generated"], snapshot.groups),
+    )  # fmt: skip
+    yield _counter(
+        "signals_delivered", "Signals that a task took.", ("signal", "disposition", "target"),
+        decode.signals_delivered(snapshot.counts["signals_delivered"], snapshot.groups),
+    )  # fmt: skip
+
+
+def lifecycle(sources: Sources, snapshot: Snapshot) -> Families:
+    """Forks, execs and exits; declared groups from the start."""
+    names = [group.name for group in sources.config.groups]
+    yield _counter(
+        "forks", "New tasks, by the parent's group.", ("kind", "via", "group"),
+        {("process", "native", name): 0 for name in names}
+        | decode.forks(snapshot.counts["forks"], snapshot.groups),
+    )  # fmt: skip
+    yield _counter(
+        "execs", "Programs started, by the group that it made.", ("group",),
+        {(name,): 0 for name in names} | decode.execs(snapshot.counts["execs"], snapshot.groups),
+    )  # fmt: skip
+    yield _counter(
+        "exits", "Processes ended.", ("group", "reason", "status"),
+        {(name, "exited", "0"): 0 for name in names}
+        | decode.exits(snapshot.counts["exits"], snapshot.groups),
+    )  # fmt: skip
+
+
+def processes(sources: Sources, snapshot: Snapshot) -> Families:
+    """Processes there are."""
+    names = {group.name for group in sources.config.groups}
+    names.update(group for group, _ in snapshot.processes)
+    family = GaugeMetricFamily(
+        "pidinfod_group_processes", "Processes, by state as in /proc/PID/stat.",
+        labels=("group", "state"),
+    )  # fmt: skip
+    for name in sorted(names):
+        for state in STATES:
+            family.add_metric((name, state), snapshot.processes.get((name, state), 0))
+    yield family
+
+
+def probes(sources: Sources, snapshot: Snapshot) -> Families:
+    """What is attached, what not and why, what it cost and what was lost."""
+    attached = GaugeMetricFamily(
+        "pidinfod_probe_attached", "1 when the probe is attached, else the reason.",
+        labels=("probe", "reason"),
+    )  # fmt: skip
+    for probe in sources.probes:
+        attached.add_metric((probe.name, probe.reason), probe.attached)
+    yield attached
+    stats = snapshot.run_stats
+    yield _counter(
+        "probe_runs", "Runs, while kernel.bpf_stats_enabled is set.", ("probe",),
+        {(name,): stat.runs for name, stat in stats.items()},
+    )  # fmt: skip
+    yield _counter(
+        "probe_run_seconds", "Time in the probe, while kernel.bpf_stats_enabled is set.",
+        ("probe",), {(name,): stat.run_ns / 1e9 for name, stat in stats.items()},
+    )  # fmt: skip
+    dropped = {(cause,): count for cause, count in decode.drops(snapshot.drops).items()}
+    # A program that would interrupt another on its CPU is not run.
+    dropped["probe_missed",] = sum(stat.misses for stat in stats.values())
+    yield _counter("dropped", "What could not be counted.", ("cause",), dropped)
+
+
+def maps(sources: Sources, snapshot: Snapshot) -> Families:
+    """How full the maps are."""
+    entries = GaugeMetricFamily("pidinfod_map_entries", "Entries in use.", labels=("map",))
+    capacity = GaugeMetricFamily("pidinfod_map_capacity", "Entries at most.", labels=("map",))
+    handles: Mapping[str, MapHandle] = sources.loaded.maps
+    for name, count in snapshot.entries.items():
+        entries.add_metric((name,), count)
+        capacity.add_metric((name,), handles[name].max_entries)
+    return entries, capacity
+
+
+def build_info(sources: Sources, snapshot: Snapshot) -> Families:
+    """Which version this is and where it has processes from."""
+    source = "get_pid_info" if sources.has_pid_info else "procfs"
+    yield InfoMetricFamily(
+        "pidinfod_build", "What runs here.", value={"version": __version__, "source": source}
+    )
+
+
+ALWAYS: tuple[Callable[[Sources, Snapshot], Families], ...] = (build_info, processes)
+WITH_PROBES = (ft_calls, signals, lifecycle, probes, maps)
+
+
+class Collector:
+    """The one collector that is registered; a scrape at a time."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._lock = threading.Lock()
+
+    def describe(self) -> list[Metric]:
+        """Nothing, so that registering reads nothing."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Take a snapshot and tell it."""
+        seconds = GaugeMetricFamily(
+            "pidinfod_collector_duration_seconds", "Time in the collector.", labels=("collector",)
+        )
+        success = GaugeMetricFamily(
+            "pidinfod_collector_success", "1 when the collector worked.", labels=("collector",)
+        )
+        with self._lock:
+            start = time.perf_counter()
+            snapshot = take(self._sources)
+            seconds.add_metric(("snapshot",), time.perf_counter() - start)
+            functions = ALWAYS + (WITH_PROBES if self._sources.loaded.maps else (unattached,))
+            for function in functions:
+                start = time.perf_counter()
+                try:
+                    families = list(function(self._sources, snapshot))
+                except Exception:
+                    log.exception("collector %s", function.__name__)
+                    success.add_metric((function.__name__,), 0)
+                else:
+                    success.add_metric((function.__name__,), 1)
+                    yield from families
+                seconds.add_metric((function.__name__,), time.perf_counter() - start)
+        yield seconds
+        yield success
+
+
+def unattached(sources: Sources, snapshot: Snapshot) -> Families:
+    """Without BPF: which probes are missing and why."""
+    attached = GaugeMetricFamily(
+        "pidinfod_probe_attached", "1 when the probe is attached, else the reason.",
+        labels=("probe", "reason"),
+    )  # fmt: skip
+    for probe in sources.probes:
+        attached.add_metric((probe.name, probe.reason), 0)
+    yield attached

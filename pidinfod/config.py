@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration file: YAML with a strict schema.
+
+Every fault is told in one line with file, line and what was expected, and all of them at
+once; a file with a fault starts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+COMM_MAX = 15  # a process's name in bytes; the kernel cuts longer ones
+GROUPS_MAX = 4096
+
+
+@dataclass(frozen=True)
+class Group:
+    """A declared group: processes by their names."""
+
+    name: str
+    comm: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the daemon is told; the defaults are those of an empty file."""
+
+    listen: tuple[str, int] = ("127.0.0.1", 10548)
+    procfs: Path = Path("/proc")
+    max_groups: int = 256
+    groups: tuple[Group, ...] = ()
+
+
+class ConfigError(Exception):
+    """One or more faults, one line each."""
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """HOST:PORT, [IPV6]:PORT. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"expected HOST:PORT, got {text!r}")
+    return host.strip("[]"), int(port)
+
+
+class _Reader:
+    """Walks the YAML nodes, which know their lines, and collects faults."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.faults: list[str] = []
+
+    def fault(self, node: yaml.Node, text: str) -> None:
+        self.faults.append(f"{self.file}:{node.start_mark.line + 1}: {text}")
+
+    def mapping(
+        self, node: yaml.Node, what: str, keys: dict[str, Callable[[yaml.Node, str], Any]]
+    ) -> dict[str, Any]:
+        """The values of a mapping by the reader of each key; unknown and double keys are faults."""
+        values: dict[str, Any] = {}
+        if not isinstance(node, yaml.MappingNode):
+            self.fault(node, f"{what}: expected a mapping")
+            return values
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            if key not in keys:
+                expected = ", ".join(keys)
+                self.fault(key_node, f"{what}: unknown key {key!r}; expected one of: {expected}")
+            elif key in values:
+                self.fault(key_node, f"{what}: {key!r} is given twice")
+            else:
+                values[key] = keys[key](value_node, key)
+        return values
+
+    def text(self, node: yaml.Node, what: str) -> str:
+        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str" and node.value:
+            return str(node.value)
+        self.fault(node, f"{what}: expected a string")
+        return ""
+
+    def listen(self, node: yaml.Node, what: str) -> tuple[str, int] | None:
+        try:
+            return parse_listen(self.text(node, what))
+        except ValueError as error:
+            self.fault(node, f"{what}: {error}")
+            return None
+
+    def number(self, node: yaml.Node, what: str) -> int:
+        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int":
+            value = int(yaml.safe_load(node.value))
+            if 16 <= value <= GROUPS_MAX:
+                return value
+        self.fault(node, f"{what}: expected a whole number from 16 to {GROUPS_MAX}")
+        return 0
+
+    def comm(self, node: yaml.Node, what: str) -> str:
+        name = self.text(node, what)
+        if len(name.encode()) > COMM_MAX:
+            self.fault(node, f"{what}: {name!r} has more than {COMM_MAX} bytes; names are cut there")
+        return name
+
+    def comms(self, node: yaml.Node, what: str) -> tuple[str, ...]:
+        if not isinstance(node, yaml.SequenceNode) or not node.value:
+            self.fault(node, f"{what}: expected a list of process names")
+            return ()
+        return tuple(self.comm(item, what) for item in node.value)
+
+    def groups(self, node: yaml.Node, what: str) -> tuple[Group, ...]:
+        if not isinstance(node, yaml.SequenceNode):
+            self.fault(node, f"{what}: expected a list of groups")
+            return ()
+        groups: list[Group] = []
+        names, comms = {"kernel", "other"}, set[str]()
+        for item in node.value:
+            values = self.mapping(item, "group", {"name": self.text, "comm": self.comms})
+            name, comm = values.get("name", ""), values.get("comm", ())
+            for key in ("name", "comm"):
+                if key not in values:
+                    self.fault(item, f"group: {key!r} is missing")
+            if name in names:
+                self.fault(item, f"group: the name {name!r} is taken")
+            for double in comms.intersection(comm):
+                self.fault(item, f"group {name!r}: {double!r} is in another group already")
+            names.add(name)
+            comms.update(comm)
+            groups.append(Group(name, comm))
+        return tuple(groups)
+
+
+def parse(text: str, file: str) -> Config:
+    """The configuration in a text. Raises ConfigError."""
+    reader = _Reader(file)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{file}:{line}: not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: not YAML: {error}") from None
+    if node is None:
+        return Config()
+    keys: dict[str, Callable[[yaml.Node, str], Any]] = {
+        "listen": reader.listen,
+        "procfs": lambda node, what: Path(reader.text(node, what)),
+        "max_groups": reader.number,
+        "groups": reader.groups,
+    }
+    values = reader.mapping(node, "configuration", keys)
+    config = replace(Config(), **values) if not reader.faults else Config()
+    # Two ids are taken: the kernel's and that of all others.
+    if not reader.faults and len(config.groups) + 2 > config.max_groups:
+        reader.fault(node, f"max_groups: {config.max_groups} is too few for the groups declared")
+    if reader.faults:
+        raise ConfigError("\n".join(reader.faults))
+    return config
+
+
+def read(path: Path) -> Config:
+    """The configuration in a file. Raises ConfigError."""
+    try:
+        return parse(path.read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"{path}: {reason}") from None

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon: load, give up rights, listen, serve until told to stop."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import signal
+import threading
+from dataclasses import asdict
+
+from prometheus_client import CollectorRegistry
+
+from pidinfod import handoff, pid_info
+from pidinfod.capabilities import CAP_SYS_PTRACE, keep_only
+from pidinfod.collectors import Collector
+from pidinfod.config import Config
+from pidinfod.handoff import Loaded, Probe
+from pidinfod.notify import notify
+from pidinfod.server import Server
+from pidinfod.snapshot import Sources
+
+log = logging.getLogger("pidinfod")
+
+EXIT_OK, EXIT_FAILED = 0, 1
+# An emulated host compiles the probes in some ten seconds.
+LOAD_SECONDS = 90.0
+
+MISSING = (
+    "ft_calls_total", "signals_generated_total", "signals_delivered_total", "forks_total",
+    "execs_total", "exits_total",
+)  # fmt: skip
+
+
+def load(config: Config) -> Loaded:
+    """The probes, or none and why, said loudly."""
+    settings = {
+        "max_groups": config.max_groups,
+        "procfs": str(config.procfs),
+        "groups": [asdict(group) for group in config.groups],
+    }
+    try:
+        loaded = handoff.load(settings, LOAD_SECONDS)
+    except handoff.LoadError as error:
+        return without_probes(str(error))
+    for probe in loaded.probes:
+        if not probe.attached:
+            log.warning("%s not attached: %s", probe.name, probe.reason)
+    return loaded
+
+
+def without_probes(reason: str) -> Loaded:
+    """The /proc-only mode."""
+    log.warning("NO PROBES: %s", reason)
+    log.warning("only process counts are served; missing: %s", ", ".join(MISSING))
+    return Loaded({}, (Probe("all", False, reason, MISSING),))
+
+
+def run(config: Config, procfs_only: bool) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    notify("STATUS=loading the probes")
+    loaded = without_probes("--procfs-only was given") if procfs_only else load(config)
+    try:
+        keep_only(CAP_SYS_PTRACE)
+    except OSError as error:
+        log.warning("could not give up capabilities: %s", error)
+
+    registry = CollectorRegistry()
+    registry.register(Collector(Sources(config, loaded, pid_info.is_supported())))
+    host, port = config.listen
+    try:
+        server = Server((host, port), registry)
+    except OSError as error:
+        log.error("cannot listen on %s:%d: %s", host, port, error.strerror)
+        return EXIT_FAILED
+
+    # What is there now stays; the rest of start-up goes back to the kernel.
+    gc.collect()
+    gc.freeze()
+    ctypes.CDLL(None).malloc_trim(0)
+
+    attached = sum(probe.attached for probe in loaded.probes)
+    status = f"serving http://{host}:{server.server_port}/metrics, {attached} probes attached"
+    log.info("%s", status)
+    notify("READY=1", f"STATUS={status}")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    stop.wait()
+    notify("STOPPING=1")
+    server.shutdown()
+    server.server_close()
+    return EXIT_OK

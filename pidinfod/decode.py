@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes of BPF maps to values: pure functions. Nanoseconds become seconds here.
+
+The layouts are those of the structs in bpf/*.bpf.c.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from pidinfod.signals import error_name, signal_name
+
+Labels = tuple[str, ...]
+Counts = Mapping[bytes, int]
+
+SYSCALLS = {548: "get_pid_info", 549: "ft_fork", 550: "ft_kill", 551: "ft_wait"}
+ORIGINS = ("user", "kernel", "timer", "fault", "child", "other")
+# include/trace/events/signal.h: TRACE_SIGNAL_*
+RESULTS = ("delivered", "ignored", "already_pending", "overflow_fail", "lose_info")
+DISPOSITIONS = ("default", "ignored", "handled")
+FORK_KINDS = ("process", "thread", "vfork")
+FORK_WAYS = ("native", "ft_fork")
+# bpf/common.bpf.c: enum drop_cause
+DROP_CAUSES = (
+    "ft_calls_full", "ft_inflight_full", "ft_return_missed", "ft_call_duration_full",
+    "signals_generated_full", "signals_delivered_full", "forks_full", "execs_full",
+    "exits_full", "group_of_full", "groups_full",
+)  # fmt: skip
+
+GROUP_KERNEL, GROUP_OTHER, FIRST_GROUP = 0, 1, 2
+
+# Powers of two from a microsecond to half a minute; what is beyond is in the last two.
+FIRST_SLOT, LAST_SLOT = 9, 34
+BOUNDS = tuple(2 ** (slot + 1) / 1e9 for slot in range(FIRST_SLOT, LAST_SLOT + 1))
+
+
+class GroupNames:
+    """Names of group ids, from the kernel's table of names and the declared groups."""
+
+    def __init__(self, by_comm: Mapping[bytes, bytes], declared: Sequence[str]) -> None:
+        self._names = {GROUP_KERNEL: "kernel", GROUP_OTHER: "other"}
+        for comm, number in by_comm.items():
+            name = comm.partition(b"\0")[0].decode(errors="replace")
+            self._names[struct.unpack("=I", number)[0]] = name
+        self._names.update(enumerate(declared, FIRST_GROUP))
+
+    def __getitem__(self, group: int) -> str:
+        return self._names.get(group, "other")
+
+
+def _named(names: Sequence[str], index: int) -> str:
+    return names[index] if index < len(names) else str(index)
+
+
+def ft_calls(counts: Counts) -> Counter[Labels]:
+    """By syscall and result."""
+    calls: Counter[Labels] = Counter()
+    for key, count in counts.items():
+        number, result, _ = struct.unpack("=Iii", key)
+        calls[SYSCALLS[number], error_name(-result) if result else "ok"] += count
+    return calls
+
+
+def ft_kill_signals(counts: Counts) -> Counter[Labels]:
+    """Calls of ft_kill by signal and result."""
+    calls: Counter[Labels] = Counter()
+    for key, count in counts.items():
+        number, result, signal = struct.unpack("=Iii", key)
+        if SYSCALLS[number] == "ft_kill":
+            calls[signal_name(signal), error_name(-result) if result else "ok"] += count
+    return calls
+
+
+def ft_durations(slots: Counts, sums: Counts) -> dict[str, tuple[list[int], float]]:
+    """By syscall: the cumulative counts of BOUNDS and of infinity, and the sum in seconds."""
+    durations = {name: ([0] * (len(BOUNDS) + 1), 0.0) for name in SYSCALLS.values()}
+    for key, count in slots.items():
+        number, slot = struct.unpack("=II", key)
+        buckets = durations[SYSCALLS[number]][0]
+        first = min(max(slot, FIRST_SLOT), LAST_SLOT + 1) - FIRST_SLOT
+        for index in range(first, len(buckets)):
+            buckets[index] += count
+    for key, total in sums.items():
+        name = SYSCALLS[struct.unpack("=I", key)[0]]
+        durations[name] = (durations[name][0], total / 1e9)
+    return durations
+
+
+def signals_generated(counts: Counts, groups: GroupNames) -> Counter[Labels]:
+    """By signal, origin, result, sender and target."""
+    signals: Counter[Labels] = Counter()
+    for key, count in counts.items():
+        signal, origin, result, _, sender, target = struct.unpack("=IBBHII", key)
+        labels = (
+            signal_name(signal), _named(ORIGINS, origin), _named(RESULTS, result),
+            groups[sender], groups[target],
+        )  # fmt: skip
+        signals[labels] += count
+    return signals
+
+
+def signals_delivered(counts: Counts, groups: GroupNames) -> Counter[Labels]:
+    """By signal, disposition and target."""
+    signals: Counter[Labels] = Counter()
+    for key, count in counts.items():
+        signal, disposition, target = struct.unpack("=III", key)
+        signals[signal_name(signal), _named(DISPOSITIONS, disposition), groups[target]] += count
+    return signals
+
+
+def forks(counts: Counts, groups: GroupNames) -> Counter[Labels]:
+    """By kind, way and group of the parent."""
+    forks: Counter[Labels] = Counter()
+    for key, count in counts.items():
+        kind, via, _, group = struct.unpack("=BBHI", key)
+        forks[_named(FORK_KINDS, kind), _named(FORK_WAYS, via), groups[group]] += count
+    return forks
+
+
+def execs(counts: Counts, groups: GroupNames) -> Counter[Labels]:
+    """By group after the exec."""
+    execs: Counter[Labels] = Counter()
+    for key, count in counts.items():
+        execs[(groups[struct.unpack("=I", key)[0]],)] += count
+    return execs
+
+
+def exits(counts: Counts, groups: GroupNames) -> Counter[Labels]:
+    """By group, reason and status: 0, nonzero or the signal."""
+    exits: Counter[Labels] = Counter()
+    for key, count in counts.items():
+        group, reason, _, status = struct.unpack("=IBBH", key)
+        if reason:
+            exits[groups[group], "signaled", signal_name(status)] += count
+        else:
+            exits[groups[group], "exited", "nonzero" if status else "0"] += count
+    return exits
+
+
+def drops(counts: Sequence[int]) -> dict[str, int]:
+    """By cause."""
+    return dict(zip(DROP_CAUSES, counts, strict=True))
+
+
+def group_of(entries: Mapping[bytes, bytes]) -> dict[int, int]:
+    """Task id to group id."""
+    return {
+        struct.unpack("=I", tid)[0]: struct.unpack("=I", group)[0]
+        for tid, group in entries.items()
+    }
