@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from prometheus_client import registry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -29,10 +30,11 @@ log = logging.getLogger("pidinfod")
 STATES = ("R", "S", "D", "T", "t", "Z", "I")
 
 Families = Iterable[Metric]
+Labels = tuple[str, ...]
 
 
 def _counter(
-    name: str, text: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
+    name: str, text: str, labels: Sequence[str], values: Mapping[Labels, float]
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(f"pidinfod_{name}", text, labels=labels)
     for key, value in values.items():
@@ -49,7 +51,7 @@ def ft_calls(sources: Sources, snapshot: Snapshot) -> Families:
     yield supported
     if not sources.has_pid_info:
         return
-    calls = {(name, "ok"): 0 for name in decode.SYSCALLS.values()}
+    calls: dict[Labels, int] = {(name, "ok"): 0 for name in decode.SYSCALLS.values()}
     yield _counter(
         "ft_calls", "Calls of the patched kernel's system calls.", ("syscall", "result"),
         calls | decode.ft_calls(snapshot.counts["ft_calls"]),
@@ -86,19 +88,20 @@ def signals(sources: Sources, snapshot: Snapshot) -> Families:
 def lifecycle(sources: Sources, snapshot: Snapshot) -> Families:
     """Forks, execs and exits; declared groups from the start."""
     names = [group.name for group in sources.config.groups]
+    forks: dict[Labels, int] = {("process", "native", name): 0 for name in names}
+    execs: dict[Labels, int] = {(name,): 0 for name in names}
+    exits: dict[Labels, int] = {(name, "exited", "0"): 0 for name in names}
     yield _counter(
         "forks", "New tasks, by the parent's group.", ("kind", "via", "group"),
-        {("process", "native", name): 0 for name in names}
-        | decode.forks(snapshot.counts["forks"], snapshot.groups),
+        forks | decode.forks(snapshot.counts["forks"], snapshot.groups),
     )  # fmt: skip
     yield _counter(
         "execs", "Programs started, by the group that it made.", ("group",),
-        {(name,): 0 for name in names} | decode.execs(snapshot.counts["execs"], snapshot.groups),
+        execs | decode.execs(snapshot.counts["execs"], snapshot.groups),
     )  # fmt: skip
     yield _counter(
         "exits", "Processes ended.", ("group", "reason", "status"),
-        {(name, "exited", "0"): 0 for name in names}
-        | decode.exits(snapshot.counts["exits"], snapshot.groups),
+        exits | decode.exits(snapshot.counts["exits"], snapshot.groups),
     )  # fmt: skip
 
 
@@ -134,7 +137,8 @@ def probes(sources: Sources, snapshot: Snapshot) -> Families:
         "probe_run_seconds", "Time in the probe, while kernel.bpf_stats_enabled is set.",
         ("probe",), {(name,): stat.run_ns / 1e9 for name, stat in stats.items()},
     )  # fmt: skip
-    dropped = {(cause,): count for cause, count in decode.drops(snapshot.drops).items()}
+    causes = decode.drops(snapshot.drops).items()
+    dropped: dict[Labels, float] = {(cause,): count for cause, count in causes}
     # A program that would interrupt another on its CPU is not run.
     dropped["probe_missed",] = sum(stat.misses for stat in stats.values())
     yield _counter("dropped", "What could not be counted.", ("cause",), dropped)
@@ -163,7 +167,7 @@ ALWAYS: tuple[Callable[[Sources, Snapshot], Families], ...] = (build_info, proce
 WITH_PROBES = (ft_calls, signals, lifecycle, probes, maps)
 
 
-class Collector:
+class Collector(registry.Collector):
     """The one collector that is registered; a scrape at a time."""
 
     def __init__(self, sources: Sources) -> None:

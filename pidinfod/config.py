@@ -101,7 +101,7 @@ class _Reader:
     def comm(self, node: yaml.Node, what: str) -> str:
         name = self.text(node, what)
         if len(name.encode()) > COMM_MAX:
-            self.fault(node, f"{what}: {name!r} has more than {COMM_MAX} bytes; names are cut there")
+            self.fault(node, f"{what}: {name!r} is longer than {COMM_MAX} bytes, where names end")
         return name
 
     def comms(self, node: yaml.Node, what: str) -> tuple[str, ...]:

@@ -99,8 +99,8 @@ def _receive(sock: socket.socket, timeout: float) -> Loaded:
                 maps[message["name"]] = MapHandle(fd=fds[0], **message)
             case "probe":
                 message["metrics"] = tuple(message["metrics"])
-                given = dict(zip(("prog_fd", "link_fd"), fds, strict=False))
-                probes.append(Probe(**message, **given))
+                prog_fd, link_fd = fds if fds else (None, None)
+                probes.append(Probe(**message, prog_fd=prog_fd, link_fd=link_fd))
             case "error":
                 raise LoadError(message["reason"])
             case "done":

@@ -71,7 +71,13 @@ def sweep(proc: Path = PROC) -> Iterator[PidInfo]:
 
 
 def _record(
-    proc: Path, folder: Path, pid: int, tgid: int, comm: str, stat: list[str], status: dict[str, str]
+    proc: Path,
+    folder: Path,
+    pid: int,
+    tgid: int,
+    comm: str,
+    stat: list[str],
+    status: dict[str, str],
 ) -> PidInfo:
     denied: list[str] = []
 
