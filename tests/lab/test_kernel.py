@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The four calls on the real kernel."""
+
+import errno
+import json
+import subprocess
+import time
+
+from conftest import LAB, REPO, Lab
+
+
+def test_agrees_with_proc(lab):
+    """Processes of every state, field by field with /proc read at the same time."""
+    command = [str(LAB), "--name", lab.name, "exec", "--", "/root/src/states", "211"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as states:
+        assert states.stdout.readline() == "ready\n"
+        result = json.loads(lab.exec("python3", "/root/src/agree.py").stdout)
+        states.stdin.close()
+        assert states.wait(60) == 0
+    assert result["faults"] == []
+    found = result["states"]
+    assert found["T"] == 13
+    assert found["t"] == 7
+    assert found["Z"] == 11
+    assert found["S"] >= 170
+    assert found["R"] >= 2
+    assert found["I"] > 0  # kernel threads
+
+
+def task_structs(lab):
+    for line in lab.exec("cat", "/proc/slabinfo").stdout.splitlines():
+        if line.startswith("task_struct "):
+            return int(line.split()[1])
+    raise AssertionError("no task_struct in /proc/slabinfo")
+
+
+def test_loop_leaves_nothing(lab):
+    """20,000 rounds of ft_fork, ft_kill and ft_wait: no zombie, no leaked task."""
+    before = task_structs(lab)
+    lab.exec("/root/src/ft_loop", "20000")
+    deadline = time.monotonic() + 60
+    # Dead tasks are freed after a grace period of RCU, and slabs keep some of them.
+    while (after := task_structs(lab)) > before + 64 and time.monotonic() < deadline:
+        time.sleep(2)
+    assert after <= before + 64
+    states = lab.exec("ps", "-eo", "stat=").stdout.split()
+    assert not [state for state in states if state.startswith("Z")]
+
+
+def test_once(lab):
+    """The ad-hoc query: the call's answer, its errors and their exit statuses."""
+    info = json.loads(lab.exec("pidinfod", "--once", "1", "--format", "json").stdout)
+    assert info["source"] == "get_pid_info"
+    assert info["denied"] == []
+    shown = lab.exec("ps", "-o", "pid=,ppid=,pgid=,sid=,nlwp=,comm=", "-p", "1").stdout.split()
+    names = ("pid", "ppid", "pgid", "sid", "num_threads", "comm")
+    assert [str(info[name]) for name in names] == shown
+    children = lab.exec("pgrep", "-P", "1").stdout.split()
+    assert sorted(map(str, info["children"])) == sorted(children)
+
+    for pid, status in (("3999999", 3), ("abc", 2), ("-1", 2), ("0", 2)):
+        result = lab.exec("pidinfod", f"--once={pid}", check=False)
+        assert result.returncode == status
+        assert len(result.stderr.splitlines()) == 1
+        assert pid in result.stderr
+
+
+def test_once_shows_nobody_what_proc_shows_nobody(lab):
+    command = "runuser -u nobody -- pidinfod --once 1 --format json"
+    info = json.loads(lab.exec("sh", "-c", command).stdout)
+    protected = ["rchar", "wchar", "read_bytes", "write_bytes", "stack", "sp", "root", "cwd"]
+    assert info["denied"] == protected
+    assert {info[name] for name in protected} == {None}
+    assert info["comm"] == "systemd"
+    for path in ("io", "root", "cwd"):
+        shown = lab.exec("runuser", "-u", "nobody", "--", "cat", f"/proc/1/{path}", check=False)
+        assert shown.returncode != 0
+
+
+def test_sysctl_hides(lab):
+    """kernel.pid_info_restrict: what may not be traced is not there."""
+    lab.exec("sysctl", "-q", "kernel.pid_info_restrict=1")
+    try:
+        hidden = lab.exec("runuser", "-u", "nobody", "--", "pidinfod", "--once", "1", check=False)
+        assert hidden.returncode == 3
+        assert lab.exec("pidinfod", "--once", "1").returncode == 0
+    finally:
+        lab.exec("sysctl", "-q", "kernel.pid_info_restrict=0")
+
+
+def test_option_off():
+    """A kernel built with the option off answers ENOSYS, and the daemon says so."""
+    built = subprocess.run([REPO / "kernel/build", "--off"], stdout=subprocess.PIPE, text=True)
+    assert built.returncode == 0
+    guest = Lab("test-off")
+    guest.run("down", check=False)
+    guest.up("--kernel", built.stdout.splitlines()[-1])
+    try:
+        program = (
+            "import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n"
+            "for number in range(548, 552):\n"
+            "    print(libc.syscall(number, 1, 0, 0, 0), ctypes.get_errno())"
+        )
+        answers = guest.exec("python3", "-c", program).stdout.splitlines()
+        assert answers == [f"-1 {errno.ENOSYS}"] * 4
+        scrape = guest.scrape()
+        assert scrape.value("pidinfod_ft_supported") == 0
+        reason = "the kernel lacks ft_kill (no patch, or CONFIG_PID_INFO_SYSCALLS off)"
+        labels = {"probe": "kprobe:__x64_sys_ft_kill", "reason": reason}
+        assert ("pidinfod_probe_attached", frozenset(labels.items())) in scrape
+        assert scrape.value("pidinfod_probe_attached") == 5  # the tracepoints
+        info = json.loads(guest.exec("pidinfod", "--once", "1", "--format", "json").stdout)
+        assert info["source"] == "procfs"
+    finally:
+        guest.run("down")

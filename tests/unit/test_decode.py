@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Maps' bytes, written out by hand, to values."""
+
+from pidinfod import decode
+
+COMMS = {b"bash".ljust(16, b"\0"): b"\x05\0\0\0", b"nginx".ljust(16, b"\0"): b"\x02\0\0\0"}
+GROUPS = decode.GroupNames(COMMS, ["web"])
+
+
+def test_group_names():
+    names = [GROUPS[number] for number in (0, 1, 2, 5, 99)]
+    assert names == ["kernel", "other", "web", "bash", "other"]
+
+
+def test_ft_calls():
+    key = b"\x26\x02\0\0" + b"\xfd\xff\xff\xff" + b"\x0f\0\0\0"  # 550, -3, 15
+    assert decode.ft_calls({key: 7}) == {("ft_kill", "ESRCH"): 7}
+    assert decode.ft_kill_signals({key: 7}) == {("SIGTERM", "ESRCH"): 7}
+
+
+def test_signals():
+    key = b"\x23\0\0\0" + b"\0\x03\0\0" + b"\x05\0\0\0" + b"\x02\0\0\0"
+    labels = ("SIGRTMIN+1", "user", "overflow_fail", "bash", "web")
+    assert decode.signals_generated({key: 3}, GROUPS) == {labels: 3}
+    key = b"\x0f\0\0\0" + b"\x02\0\0\0" + b"\x05\0\0\0"
+    assert decode.signals_delivered({key: 3}, GROUPS) == {("SIGTERM", "handled", "bash"): 3}
+
+
+def test_lifecycle():
+    assert decode.forks({b"\x02\0\0\0\x05\0\0\0": 2}, GROUPS) == {("vfork", "native", "bash"): 2}
+    exits = {b"\x05\0\0\0\0\0\x07\0": 2, b"\x05\0\0\0\0\0\x08\0": 3, b"\x05\0\0\0\1\0\x09\0": 5}
+    assert decode.exits(exits, GROUPS) == {
+        ("bash", "exited", "nonzero"): 5,
+        ("bash", "signaled", "SIGKILL"): 5,
+    }
+
+
+def test_histogram_is_cumulative_and_keeps_what_is_out_of_range():
+    kill = b"\x26\x02\0\0"
+    slots = {kill + b"\0\0\0\0": 1, kill + b"\x0a\0\0\0": 2, kill + b"\x3f\0\0\0": 4}
+    buckets, total = decode.ft_durations(slots, {kill: 1_500_000_000})["ft_kill"]
+    assert total == 1.5
+    assert decode.BOUNDS[0] == 1.024e-06
+    assert buckets[:2] == [1, 3]
+    assert buckets[-2:] == [3, 7]
+    assert decode.ft_durations({}, {})["ft_wait"] == ([0] * (len(decode.BOUNDS) + 1), 0.0)
+
+
+def test_drops_have_a_name_each():
+    counts = range(len(decode.DROP_CAUSES))
+    assert decode.drops(list(counts))["groups_full"] == len(decode.DROP_CAUSES) - 1
