@@ -48,7 +48,8 @@ class Lab:
             [LAB, "--name", self.name, *args], capture_output=True, text=True, timeout=600
         )
         if check and result.returncode:
-            pytest.fail(f"lab {' '.join(args)}: {result.returncode}\n{result.stdout}{result.stderr}")
+            output = result.stdout + result.stderr
+            pytest.fail(f"lab {' '.join(args)}: {result.returncode}\n{output}")
         return result
 
     def up(self, *args: str) -> None:

@@ -17,8 +17,13 @@ def test_name_with_brackets_and_spaces():
 
 
 def test_agrees_with_ps():
-    child = subprocess.Popen(["sleep", "60"])
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(["cat"], stdin=pipe, stdout=pipe)
     try:
+        # Once it echoes, the loader has mapped all that it will map.
+        child.stdin.write(b"x\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == b"x\n"
         info = procfs.read(child.pid)
         columns = "pid=,ppid=,pgid=,sid=,nlwp=,comm=,uid=,ni=,vsz="
         shown = subprocess.run(

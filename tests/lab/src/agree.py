@@ -66,9 +66,9 @@ def from_proc(pid):
         "sigq_limit": int(st["SigQ"].split("/")[1]),
         # /proc shows / for a dead task's cgroup that is gone; it is not there to be found.
         "cgroup_id": None if "(deleted)" in group else os.stat("/sys/fs/cgroup" + group).st_ino,
-        "stack": int(s[28]) or None, "sp": sp or None, "children": sorted(children),
+        "stack": int(s[27]) or None, "sp": sp or None, "children": sorted(children),
         "children_count": len(children), "root": link(f"{base}/root"), "cwd": link(f"{base}/cwd"),
-        "exit_code": int(s[52]) if zombie else None,
+        "exit_code": int(s[51]) if zombie else None,
     }  # fmt: skip
 
 
@@ -88,6 +88,9 @@ def differences(pid):
         if name == "cgroup_id" and None in (first, last):
             continue
         if value in (first, last):
+            continue
+        # /proc adds to a kernel thread's name what its work is and what was cut off.
+        if name == "comm" and before["ppid"] in (0, 2) and first.startswith(value):
             continue
         if name in GROWING and min(first, last) <= value <= max(first, last):
             continue
