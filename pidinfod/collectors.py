@@ -80,7 +80,8 @@ def signals(sources: Sources, snapshot: Snapshot) -> Families:
         decode.signals_generated(snapshot.counts["signals_generated"], snapshot.groups),
     )  # fmt: skip
     yield _counter(
-        "signals_delivered", "Signals that a task took.", ("signal", "disposition", "target"),
+        "signals_delivered",
+        "Signals that a task took; one that kills is taken as SIGKILL.", ("signal", "disposition", "target"),
         decode.signals_delivered(snapshot.counts["signals_delivered"], snapshot.groups),
     )  # fmt: skip
 

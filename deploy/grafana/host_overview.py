@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dashboard "pidinfod: host overview", as code. Prints its JSON."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import dashboard, prometheus, table, timeseries
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import DataSourceRef
+
+SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
+HOST = 'instance=~"$instance"'
+FULL, HALF = 24, 12
+
+
+def query(expression: str, legend: str) -> prometheus.Dataquery:
+    return prometheus.Dataquery().expr(expression).legend_format(legend).datasource(SOURCE)
+
+
+def graph(
+    title: str, description: str, unit: str, *queries: tuple[str, str]
+) -> timeseries.Panel:
+    """A panel of lines; each query is an expression and its legend."""
+    panel = (
+        timeseries.Panel()
+        .title(title)
+        .description(description)
+        .unit(unit)
+        .min(0)
+        .datasource(SOURCE)
+        .height(8)
+        .span(HALF)
+    )
+    for number, (expression, legend) in enumerate(queries):
+        panel = panel.with_target(query(expression, legend).ref_id(chr(ord("A") + number)))
+    return panel
+
+
+def rate(metric: str, by: str, matchers: str = "") -> str:
+    selector = f"{HOST}, {matchers}" if matchers else HOST
+    return f"sum by ({by}) (rate(pidinfod_{metric}{{{selector}}}[$__rate_interval]))"
+
+
+def quantile(share: float) -> str:
+    buckets = rate("ft_call_duration_seconds_bucket", "syscall, le")
+    return f"histogram_quantile({share}, {buckets})"
+
+
+def build() -> dashboard.Dashboard:
+    """The dashboard; every query returns data on a patched host that does something."""
+    attached = (
+        table.Panel()
+        .title("Probes")
+        .description("1: attached. 0: not, for this reason; the metrics it feeds are missing.")
+        .datasource(SOURCE)
+        .height(8)
+        .span(HALF)
+        .with_target(
+            query(f"pidinfod_probe_attached{{{HOST}}}", "{{probe}}")
+            .instant()
+            .format("table")
+            .ref_id("A")
+        )
+    )
+    panels = [
+        graph(
+            "Processes by state", "As in /proc/PID/stat: R running, S sleeping, D waiting for "
+            "I/O, Z zombie.", "short",
+            (f"sum by (state) (pidinfod_group_processes{{{HOST}}})", "{{state}}"),
+        ),
+        graph(
+            "Largest groups", "Processes of the ten largest groups.", "short",
+            (f"topk(10, sum by (group) (pidinfod_group_processes{{{HOST}}}))", "{{group}}"),
+        ),
+        graph(
+            "Forks", "New tasks by kind, and whether by fork or ft_fork.", "ops",
+            (rate("forks_total", "kind, via"), "{{kind}} {{via}}"),
+        ),
+        graph(
+            "Execs and exits", "Programs started; processes ended, by how.", "ops",
+            (rate("execs_total", "job"), "exec"),
+            (rate("exits_total", "reason, status"), "exit: {{reason}} {{status}}"),
+        ),
+        graph(
+            "Signals generated", "By signal and result; a signal that was already pending or "
+            "ignored was not delivered.", "ops",
+            (rate("signals_generated_total", "signal, result"), "{{signal}} {{result}}"),
+        ),
+        graph(
+            "Signals sent by processes", "Who signals whom: sender and target group.", "ops",
+            (rate("signals_generated_total", "sender, target", 'origin="user"'),
+             "{{sender}} to {{target}}"),
+        ),
+        graph(
+            "Calls of the patched kernel", "get_pid_info and the ft_* calls, by result.", "ops",
+            (rate("ft_calls_total", "syscall, result"), "{{syscall}} {{result}}"),
+        ),
+        graph(
+            "Latency of the patched kernel's calls", "Median and 99th percentile.", "s",
+            (quantile(0.5), "{{syscall}} median"),
+            (quantile(0.99), "{{syscall}} 99 %"),
+        ),
+        attached,
+        graph(
+            "Not counted", "What was dropped, by cause. Anything above 0 wants a larger map.",
+            "ops", (rate("dropped_total", "cause"), "{{cause}}"),
+        ),
+    ]  # fmt: skip
+    board = (
+        dashboard.Dashboard("pidinfod: host overview")
+        .uid("pidinfod-host")
+        .description("Processes, signals, forks and exits of a host.")
+        .tags(["pidinfod"])
+        .refresh("15s")
+        .time("now-30m", "now")
+        .with_variable(
+            dashboard.DatasourceVariable("source").label("Data source").type("prometheus")
+        )
+        .with_variable(
+            dashboard.QueryVariable("instance")
+            .label("Host")
+            .datasource(SOURCE)
+            .query("label_values(pidinfod_build_info, instance)")
+            .include_all(True)
+            .all_value(".*")
+            .multi(True)
+        )
+    )
+    for panel in panels:
+        board = board.with_panel(panel)
+    return board
+
+
+if __name__ == "__main__":
+    print(JSONEncoder(sort_keys=True, indent=2).encode(build().build()))
