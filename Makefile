@@ -44,6 +44,8 @@ stop:
 
 .PHONY: run-host
 run-host: setup
+	@mountpoint -q /sys/kernel/tracing || \
+		$(AS_ROOT) mount -t tracefs tracefs /sys/kernel/tracing
 	@$(AS_ROOT) $$(deploy/setup)/bin/python3 -m pidinfod
 
 .PHONY: bench
