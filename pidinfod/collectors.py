@@ -81,7 +81,8 @@ def signals(sources: Sources, snapshot: Snapshot) -> Families:
     )  # fmt: skip
     yield _counter(
         "signals_delivered",
-        "Signals that a task took; one that kills is taken as SIGKILL.", ("signal", "disposition", "target"),
+        "Signals that a task took; one that kills is taken as SIGKILL.",
+        ("signal", "disposition", "target"),
         decode.signals_delivered(snapshot.counts["signals_delivered"], snapshot.groups),
     )  # fmt: skip
 
