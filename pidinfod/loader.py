@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pidinfod import handoff
+from pidinfod import handoff, pid_info
 from pidinfod.btf import KernelTypes
 
 # -D name of each structure member that the probes read.
@@ -138,12 +138,6 @@ def compiler_flags(folder: Path, settings: dict[str, Any]) -> list[str]:
     return flags
 
 
-def kernel_symbols() -> set[str]:
-    """Names of the kernel's functions that a kprobe may ask for."""
-    with open("/proc/kallsyms") as symbols:
-        return {name for line in symbols if (name := line.split()[2]).find("_sys_") > 0}
-
-
 def running_tasks(proc: Path) -> Iterator[tuple[int, str, bool]]:
     """Each task's id, its process's name and whether it is the kernel's."""
     for folder in proc.glob("[0-9]*"):
@@ -213,11 +207,12 @@ def ft_hooks(prefix: str) -> Iterator[Hook]:
 def attach_all(bpf: Any, sock: socket.socket) -> None:
     """Attach what can be attached, and say of each probe what became of it."""
     prefix = SYSCALL_PREFIX.get(platform.machine(), "sys_")
-    symbols = kernel_symbols()
+    # Asked by calling: with the option off the entry points are there, and give ENOSYS.
+    has_ft_calls = pid_info.is_supported()
     for hook in (*ft_hooks(prefix), *TRACEPOINTS):
         fds: list[int] = []
         reason = ""
-        if hook.kind != "tracepoint" and hook.event not in symbols:
+        if hook.kind != "tracepoint" and not has_ft_calls:
             call = hook.event.removeprefix(prefix)
             reason = f"the kernel lacks {call} (no patch, or CONFIG_PID_INFO_SYSCALLS off)"
         else:

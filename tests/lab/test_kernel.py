@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 
-from conftest import LAB, REPO, Lab
+from conftest import LAB, Lab
 
 
 def test_agrees_with_proc(lab):
@@ -26,6 +26,16 @@ def test_agrees_with_proc(lab):
     assert found["S"] >= 170
     assert found["R"] >= 2
     assert found["I"] > 0  # kernel threads
+
+
+def test_edges_of_the_calls(lab):
+    """Sizes, flags, buffers, threads; ft_kill and ft_wait answer as kill and wait do."""
+    result = json.loads(lab.exec("python3", "/root/src/abi.py").stdout)
+    assert result["faults"] == []
+    # The cases did run: the native calls' own answers.
+    assert result["kill"][0] == [0, 0, "EINVAL", "EINVAL", "EINVAL"]
+    assert result["wait"][0] == ["ECHILD", -7]
+    assert result["wait"][1] == [True, 11 << 8]
 
 
 def task_structs(lab):
@@ -91,11 +101,9 @@ def test_sysctl_hides(lab):
 
 def test_option_off():
     """A kernel built with the option off answers ENOSYS, and the daemon says so."""
-    built = subprocess.run([REPO / "kernel/build", "--off"], stdout=subprocess.PIPE, text=True)
-    assert built.returncode == 0
     guest = Lab("test-off")
     guest.run("down", check=False)
-    guest.up("--kernel", built.stdout.splitlines()[-1])
+    guest.up("--kernel", "6.12-off")
     try:
         program = (
             "import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n"
