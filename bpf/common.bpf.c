@@ -23,6 +23,8 @@ enum drop_cause {
 	DROP_EXITS_FULL,
 	DROP_GROUP_OF_FULL,
 	DROP_GROUPS_FULL,
+	DROP_BLAMES_FULL,
+	DROP_DEATHS_FULL,
 	DROP_CAUSES,
 };
 
@@ -48,6 +50,8 @@ static __always_inline void add(u64 *count, u64 amount, u32 cause)
 	else
 		drop(cause);
 }
+
+#define BIT(n)	(1ULL << (n))
 
 /* A member of a kernel structure, by its offset. */
 #define READ_MEMBER(value, base, offset) \

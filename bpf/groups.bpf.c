@@ -2,7 +2,7 @@
 /*
  * Which group a task belongs to. Traffic is keyed by small group ids, so that the
  * maps stay bounded. A task inherits its parent's group at fork and gets one by
- * its name at exec; a task that was never seen is looked up by name.
+ * its name at exec; user space places those that are there at the start.
  */
 #define GROUP_KERNEL	0
 #define GROUP_OTHER	1
@@ -14,7 +14,13 @@ struct comm {
 };
 
 BPF_HASH(groups, struct comm, u32, SIZE_GROUPS);
-BPF_HASH(group_of, u32, u32, SIZE_GROUP_OF);
+/* What is known of a task. */
+struct membership {
+	u32 group;
+	u32 tgid;
+};
+
+BPF_HASH(group_of, u32, struct membership, SIZE_GROUP_OF);
 /* Ids that no group has yet; user space fills it. */
 BPF_QUEUE(free_groups, u32, SIZE_GROUPS);
 
@@ -41,36 +47,44 @@ static __always_inline u32 group_by_comm(struct comm *comm)
 	return GROUP_OTHER;
 }
 
-static __always_inline void set_group(u32 tid, u32 group)
+static __always_inline void set_group(u32 tid, u32 tgid, u32 group)
 {
-	if (group_of.update(&tid, &group))
+	struct membership membership = { .group = group, .tgid = tgid };
+
+	if (group_of.update(&tid, &membership))
 		drop(DROP_GROUP_OF_FULL);
 }
 
-static __always_inline u32 group_of_task(u32 tid, struct comm *comm)
+/*
+ * Of another task. One that is not known is dead already (a zombie can be sent
+ * signals), so nothing is kept of it and its tgid is 0.
+ */
+static __always_inline struct membership membership_of(u32 tid, struct comm *comm)
 {
-	u32 *known = group_of.lookup(&tid);
-	u32 group;
+	struct membership *known = group_of.lookup(&tid);
+	struct membership found = {};
 
 	if (known)
 		return *known;
-	group = group_by_comm(comm);
-	set_group(tid, group);
-	return group;
+	found.group = group_by_comm(comm);
+	return found;
 }
 
 static __always_inline u32 group_of_current(void)
 {
-	u32 tid = bpf_get_current_pid_tgid();
-	u32 *known = group_of.lookup(&tid);
+	u64 id = bpf_get_current_pid_tgid();
+	u32 tid = id, group;
+	struct membership *known = group_of.lookup(&tid);
 	struct comm comm = {};
 	u32 flags = 0;
 
 	if (known)
-		return *known;
+		return known->group;
 	READ_MEMBER(flags, bpf_get_current_task(), OFF_TASK_FLAGS);
 	if (flags & PF_KTHREAD)
 		return GROUP_KERNEL;
 	bpf_get_current_comm(&comm, sizeof(comm));
-	return group_of_task(tid, &comm);
+	group = group_by_comm(&comm);
+	set_group(tid, id >> 32, group);
+	return group;
 }

@@ -38,6 +38,7 @@ BPF_TABLE("lru_hash", struct process_id, u8, ended, SIZE_ENDED);
 
 int task_newtask(struct tracepoint__task__task_newtask *args)
 {
+	u64 id = bpf_get_current_pid_tgid();
 	struct forks_key key = {};
 	u64 zero = 0;
 
@@ -47,7 +48,7 @@ int task_newtask(struct tracepoint__task__task_newtask *args)
 	else if (args->clone_flags & CLONE_VFORK)
 		key.kind = KIND_VFORK;
 	key.via = ft_is_forking() ? VIA_FT_FORK : VIA_NATIVE;
-	set_group(args->pid, key.group);
+	set_group(args->pid, key.kind == KIND_THREAD ? id >> 32 : args->pid, key.group);
 	add(forks.lookup_or_try_init(&key, &zero), 1, DROP_FORKS_FULL);
 	return 0;
 }
@@ -64,7 +65,7 @@ int sched_process_exec(struct tracepoint__sched__sched_process_exec *args)
 	/* A thread that execs takes its leader's id. */
 	if (args->old_pid != args->pid)
 		group_of.delete(&old);
-	set_group(args->pid, group);
+	set_group(args->pid, args->pid, group);
 	add(execs.lookup_or_try_init(&group, &zero), 1, DROP_EXECS_FULL);
 	return 0;
 }
@@ -126,6 +127,7 @@ int sched_process_exit(struct tracepoint__sched__sched_process_exit *args)
 #endif
 
 	status = exit_status(leader, signal);
+	tell_death(leader, id >> 32, key.group, status);
 	if (status & 0x7f) {
 		key.reason = REASON_SIGNALED;
 		key.status = status & 0x7f;

@@ -16,6 +16,10 @@ enum disposition {
 	DISPOSITION_HANDLED,
 };
 
+/* include/trace/events/signal.h: TRACE_SIGNAL_* */
+#define RESULT_DELIVERED	0
+#define RESULT_LOSE_INFO	4
+
 /* include/uapi/asm-generic/siginfo.h */
 #define SI_KERNEL	0x80
 #define SI_TIMER	(-2)
@@ -27,14 +31,13 @@ enum disposition {
 #define SIGFPE		8
 #define SIGSEGV		11
 #define SIGALRM		14
-#define SIGCHLD		17
 #define SIGVTALRM	26
 #define SIGPROF		27
 
 struct signals_generated_key {
 	u32 signal;
 	u8 origin;
-	u8 result;	/* TRACE_SIGNAL_*, include/trace/events/signal.h */
+	u8 result;	/* TRACE_SIGNAL_* */
 	u16 pad;
 	u32 sender;
 	u32 target;
@@ -80,19 +83,27 @@ static __always_inline u8 signal_origin(u32 signal, int code)
 
 int signal_generate(struct tracepoint__signal__signal_generate *args)
 {
+	/* Read once: the verifier refuses an access at an offset that was computed. */
+	volatile u32 signal = args->sig, result = args->result;
+	volatile s32 code = args->code;
 	struct signals_generated_key key = {};
-	u64 zero = 0;
+	struct membership target;
 	struct comm comm = {};
+	u64 zero = 0;
 
 	bpf_probe_read_kernel(&comm, sizeof(comm), args->comm);
-	key.signal = args->sig;
-	key.origin = signal_origin(args->sig, args->code);
-	key.result = args->result;
+	key.signal = signal;
+	key.origin = signal_origin(signal, code);
+	key.result = result;
 	if (key.origin == ORIGIN_USER)
 		key.sender = group_of_current();
 	else
 		key.sender = GROUP_KERNEL;
-	key.target = group_of_task(args->pid, &comm);
+	target = membership_of(args->pid, &comm);
+	key.target = target.group;
+	if (target.tgid &&
+	    (key.result == RESULT_DELIVERED || key.result == RESULT_LOSE_INFO))
+		remember_blame(target.tgid, signal, code);
 	add(signals_generated.lookup_or_try_init(&key, &zero), 1,
 	    DROP_SIGNALS_GENERATED_FULL);
 	return 0;

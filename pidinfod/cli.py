@@ -19,6 +19,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         prog="pidinfod",
         description="Processes, signals, forks and exits of this host as Prometheus metrics; "
         "with --once, what one PID is.",
+        usage="%(prog)s [options]\n       %(prog)s --once PID [--format text|json]\n"
+        "       %(prog)s deaths [--help]",
         epilog="Exit status: 0 done, 1 failed, 2 wrong usage or configuration, "
         "3 no such process, 4 not permitted.",
     )
@@ -40,6 +42,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["deaths"]:
+        from pidinfod import client
+
+        return client.main(argv[1:], sys.stdout, sys.stderr)
     args = parse_args(argv)
     if args.once is not None:
         # Neither bcc nor an HTTP server is imported for a question.

@@ -107,6 +107,18 @@ def lifecycle(sources: Sources, snapshot: Snapshot) -> Families:
     )  # fmt: skip
 
 
+def deaths(sources: Sources, snapshot: Snapshot) -> Families:
+    """How many deaths were recorded, and how many are remembered."""
+    if sources.ledger is None:
+        return
+    yield _counter(
+        "deaths_recorded", "Deaths taken from the ring.", (), {(): sources.ledger.recorded}
+    )
+    remembered = GaugeMetricFamily("pidinfod_deaths_remembered", "Deaths that can be asked for.")
+    remembered.add_metric((), len(sources.ledger))
+    yield remembered
+
+
 def processes(sources: Sources, snapshot: Snapshot) -> Families:
     """Processes there are."""
     names = {group.name for group in sources.config.groups}
@@ -166,7 +178,7 @@ def build_info(sources: Sources, snapshot: Snapshot) -> Families:
 
 
 ALWAYS: tuple[Callable[[Sources, Snapshot], Families], ...] = (build_info, processes)
-WITH_PROBES = (ft_calls, signals, lifecycle, probes, maps)
+WITH_PROBES = (ft_calls, signals, lifecycle, deaths, probes, maps)
 
 
 class Collector(registry.Collector):

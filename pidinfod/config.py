@@ -16,6 +16,7 @@ import yaml
 
 COMM_MAX = 15  # a process's name in bytes; the kernel cuts longer ones
 GROUPS_MAX = 4096
+DEATHS_MAX = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Config:
     listen: tuple[str, int] = ("127.0.0.1", 10548)
     procfs: Path = Path("/proc")
     max_groups: int = 256
+    deaths: int = 4096  # remembered at most
+    socket: Path = Path("/run/pidinfod/pidinfod.sock")
     groups: tuple[Group, ...] = ()
 
 
@@ -91,11 +94,12 @@ class _Reader:
             return None
 
     def number(self, node: yaml.Node, what: str) -> int:
+        most = {"max_groups": GROUPS_MAX, "deaths": DEATHS_MAX}[what]
         if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int":
             value = int(yaml.safe_load(node.value))
-            if 16 <= value <= GROUPS_MAX:
+            if 16 <= value <= most:
                 return value
-        self.fault(node, f"{what}: expected a whole number from 16 to {GROUPS_MAX}")
+        self.fault(node, f"{what}: expected a whole number from 16 to {most}")
         return 0
 
     def comm(self, node: yaml.Node, what: str) -> str:
@@ -148,6 +152,8 @@ def parse(text: str, file: str) -> Config:
         "listen": reader.listen,
         "procfs": lambda node, what: Path(reader.text(node, what)),
         "max_groups": reader.number,
+        "deaths": reader.number,
+        "socket": lambda node, what: Path(reader.text(node, what)),
         "groups": reader.groups,
     }
     values = reader.mapping(node, "configuration", keys)

@@ -16,10 +16,11 @@ from pidinfod import handoff, pid_info
 from pidinfod.capabilities import CAP_SYS_PTRACE, keep_only
 from pidinfod.collectors import Collector
 from pidinfod.config import Config
+from pidinfod.deaths import Ledger, Reader
 from pidinfod.handoff import Loaded, Probe
 from pidinfod.notify import notify
-from pidinfod.server import Server
-from pidinfod.snapshot import Sources
+from pidinfod.server import Server, UnixServer
+from pidinfod.snapshot import Sources, group_names
 
 log = logging.getLogger("pidinfod")
 
@@ -70,14 +71,24 @@ def run(config: Config, procfs_only: bool) -> int:
     except OSError as error:
         log.warning("could not give up capabilities: %s", error)
 
+    ledger, reader = None, None
+    if loaded.deaths_fd is not None:
+        ledger = Ledger(config.deaths, lambda: group_names(config, loaded))
+        reader = Reader(loaded.deaths_fd, ledger)
+        reader.start()
     registry = CollectorRegistry()
-    registry.register(Collector(Sources(config, loaded, pid_info.is_supported())))
+    registry.register(Collector(Sources(config, loaded, pid_info.is_supported(), ledger)))
     host, port = config.listen
     try:
-        server = Server((host, port), registry)
+        servers: list[Server | UnixServer] = [Server((host, port), registry, ledger)]
+        port = servers[0].server_port
     except OSError as error:
         log.error("cannot listen on %s:%d: %s", host, port, error.strerror)
         return EXIT_FAILED
+    try:
+        servers.append(UnixServer(config.socket, registry, ledger))
+    except OSError as error:
+        log.warning("no socket for the command, %s: %s", config.socket, error.strerror)
 
     # What is there now stays; the rest of start-up goes back to the kernel.
     gc.collect()
@@ -85,13 +96,16 @@ def run(config: Config, procfs_only: bool) -> int:
     ctypes.CDLL(None).malloc_trim(0)
 
     attached = sum(probe.attached for probe in loaded.probes)
-    status = f"serving http://{host}:{server.server_port}/metrics, {attached} probes attached"
+    status = f"serving http://{host}:{port}/metrics, {attached} probes attached"
     log.info("%s", status)
     notify("READY=1", f"STATUS={status}")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
     stop.wait()
     notify("STOPPING=1")
-    server.shutdown()
-    server.server_close()
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+    if reader:
+        reader.stop()
     return EXIT_OK

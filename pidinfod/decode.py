@@ -26,7 +26,7 @@ FORK_WAYS = ("native", "ft_fork")
 DROP_CAUSES = (
     "ft_calls_full", "ft_inflight_full", "ft_return_missed", "ft_call_duration_full",
     "signals_generated_full", "signals_delivered_full", "forks_full", "execs_full",
-    "exits_full", "group_of_full", "groups_full",
+    "exits_full", "group_of_full", "groups_full", "blames_full", "deaths_full",
 )  # fmt: skip
 
 GROUP_KERNEL, GROUP_OTHER, FIRST_GROUP = 0, 1, 2
@@ -147,6 +147,6 @@ def drops(counts: Sequence[int]) -> dict[str, int]:
 def group_of(entries: Mapping[bytes, bytes]) -> dict[int, int]:
     """Task id to group id."""
     return {
-        struct.unpack("=I", tid)[0]: struct.unpack("=I", group)[0]
-        for tid, group in entries.items()
+        struct.unpack("=I", tid)[0]: struct.unpack("=II", membership)[0]
+        for tid, membership in entries.items()
     }

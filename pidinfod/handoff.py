@@ -44,6 +44,7 @@ class Loaded:
 
     maps: dict[str, MapHandle]
     probes: tuple[Probe, ...]
+    deaths_fd: int | None = None  # the ring
 
 
 def send(sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
@@ -85,6 +86,7 @@ def _receive(sock: socket.socket, timeout: float) -> Loaded:
     """Collect the loader's messages up to its "done"."""
     maps: dict[str, MapHandle] = {}
     probes: list[Probe] = []
+    deaths_fd: int | None = None
     deadline = time.monotonic() + timeout
     while True:
         ready, _, _ = select.select([sock], [], [], max(0.0, deadline - time.monotonic()))
@@ -97,6 +99,8 @@ def _receive(sock: socket.socket, timeout: float) -> Loaded:
         match message.pop("kind"):
             case "map":
                 maps[message["name"]] = MapHandle(fd=fds[0], **message)
+            case "ring":
+                deaths_fd = fds[0]
             case "probe":
                 message["metrics"] = tuple(message["metrics"])
                 prog_fd, link_fd = fds if fds else (None, None)
@@ -104,4 +108,4 @@ def _receive(sock: socket.socket, timeout: float) -> Loaded:
             case "error":
                 raise LoadError(message["reason"])
             case "done":
-                return Loaded(maps, tuple(probes))
+                return Loaded(maps, tuple(probes), deaths_fd)

@@ -11,7 +11,7 @@ import errno
 import functools
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 BATCH = 4096
@@ -51,6 +51,11 @@ def library() -> ctypes.CDLL:
     lib.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
     lib.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
     lib.btf__free.argtypes = [ctypes.c_void_p]
+    lib.ring_buffer__new.restype = ctypes.c_void_p
+    lib.ring_buffer__new.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 3
+    lib.ring_buffer__poll.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    lib.ring_buffer__consume.argtypes = [ctypes.c_void_p]
+    lib.ring_buffer__free.argtypes = [ctypes.c_void_p]
     lib.bpf_map_lookup_batch.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 6
     return lib
 
@@ -128,6 +133,38 @@ def read_percpu_array(handle: MapHandle) -> list[int]:
             raise OSError(error, f"map {handle.name}[{index}]: {os.strerror(error)}")
         sums.append(sum(values))
     return sums
+
+
+_SAMPLE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class Ring:
+    """A BPF ring buffer; `take` is called with the bytes of each record, in order.
+
+    Not safe for two threads at once. Raises OSError when it cannot be mapped.
+    """
+
+    def __init__(self, fd: int, take: Callable[[bytes], object]) -> None:
+        def sample(_: int, data: int, size: int) -> int:
+            take(ctypes.string_at(data, size))
+            return 0
+
+        self._sample = _SAMPLE(sample)  # libbpf keeps the address alone
+        self._ring = library().ring_buffer__new(fd, self._sample, None, None)
+        if not self._ring:
+            error = ctypes.get_errno()
+            raise OSError(error, f"ring buffer: {os.strerror(error)}")
+
+    def poll(self, seconds: float) -> None:
+        """Wait for records, and take all that are there."""
+        library().ring_buffer__poll(self._ring, int(seconds * 1000))
+
+    def consume(self) -> None:
+        """Take all that are there, without waiting."""
+        library().ring_buffer__consume(self._ring)
+
+    def close(self) -> None:
+        library().ring_buffer__free(self._ring)
 
 
 # struct bpf_prog_info, include/uapi/linux/bpf.h: offsets of the three that are used.

@@ -30,13 +30,16 @@ OFFSETS = {
     "OFF_TASK_EXIT_CODE": ("task_struct", "exit_code"),
     "OFF_TASK_GROUP_LEADER": ("task_struct", "group_leader"),
     "OFF_TASK_START_BOOTTIME": ("task_struct", "start_boottime"),
+    "OFF_TASK_TGID": ("task_struct", "tgid"),
+    "OFF_TASK_COMM": ("task_struct", "comm"),
+    "OFF_TASK_REAL_PARENT": ("task_struct", "real_parent"),
     "OFF_SIGNAL_LIVE": ("signal_struct", "live"),
     "OFF_SIGNAL_FLAGS": ("signal_struct", "flags"),
     "OFF_SIGNAL_GROUP_EXIT_CODE": ("signal_struct", "group_exit_code"),
 }
 
 # The program text, in this order.
-SOURCES = ("common", "groups", "ft_calls", "signals", "lifecycle")
+SOURCES = ("common", "groups", "ft_calls", "deaths", "signals", "lifecycle")
 
 # Entries of each map, where the settings do not say otherwise.
 MAP_SIZES = {
@@ -50,6 +53,9 @@ MAP_SIZES = {
     "exits": 8192,
     "ended": 8192,
     "group_of": 65536,
+    "blames": 65536,
+    "oom_victims": 256,
+    "deaths": 256,  # pages of the ring
 }
 
 # Maps that the daemon reads, and whether their values are per CPU.
@@ -65,6 +71,7 @@ HANDED_MAPS = {
     "exits": True,
     "groups": False,
     "group_of": False,
+    "blames": False,
     "drops": True,
 }
 
@@ -91,6 +98,7 @@ TRACEPOINTS = (
     Hook("tracepoint", "sched:sched_process_exec", "sched_process_exec", ("execs_total",)),
     Hook("tracepoint", "sched:sched_process_exit", "sched_process_exit", ("exits_total",)),
     Hook("tracepoint", "signal:signal_generate", "signal_generate", ("signals_generated_total",)),
+    Hook("tracepoint", "oom:mark_victim", "mark_victim", ("oom_kills_total",)),
     Hook("tracepoint", "signal:signal_deliver", "signal_deliver", ("signals_delivered_total",)),
 )
 FT_METRICS = ("ft_calls_total", "ft_call_duration_seconds", "ft_kill_signals_total")
@@ -138,8 +146,8 @@ def compiler_flags(folder: Path, settings: dict[str, Any]) -> list[str]:
     return flags
 
 
-def running_tasks(proc: Path) -> Iterator[tuple[int, str, bool]]:
-    """Each task's id, its process's name and whether it is the kernel's."""
+def running_tasks(proc: Path) -> Iterator[tuple[int, int, str, bool]]:
+    """Each task's id, its process's id and name, and whether it is the kernel's."""
     for folder in proc.glob("[0-9]*"):
         try:
             stat = (folder / "stat").read_bytes()
@@ -147,7 +155,7 @@ def running_tasks(proc: Path) -> Iterator[tuple[int, str, bool]]:
             comm = head.partition(b"(")[2].decode(errors="replace")
             is_kernel = bool(int(tail.split()[6]) & PF_KTHREAD)
             for task in os.listdir(folder / "task"):
-                yield int(task), comm, is_kernel
+                yield int(task), int(folder.name), comm, is_kernel
         except (FileNotFoundError, ProcessLookupError):
             continue
 
@@ -163,7 +171,7 @@ def fill_groups(maps: Any, settings: dict[str, Any]) -> None:
     key = ctypes.create_string_buffer
     for name, number in known.items():
         groups[groups.Key(key(name, 16).raw)] = groups.Leaf(number)
-    for tid, comm, is_kernel in running_tasks(Path(settings.get("procfs", "/proc"))):
+    for tid, tgid, comm, is_kernel in running_tasks(Path(settings.get("procfs", "/proc"))):
         name = comm.encode()[:15]
         number = GROUP_KERNEL if is_kernel else known.get(name, -1)
         if number < 0:
@@ -171,7 +179,7 @@ def fill_groups(maps: Any, settings: dict[str, Any]) -> None:
             if number != GROUP_OTHER:
                 known[name] = number
                 groups[groups.Key(key(name, 16).raw)] = groups.Leaf(number)
-        group_of[ctypes.c_uint32(tid)] = ctypes.c_uint32(number)
+        group_of[ctypes.c_uint32(tid)] = group_of.Leaf(number, tgid)
     store = maps["free_groups"]
     for number in free:
         store.push(ctypes.c_uint32(number))
@@ -241,6 +249,7 @@ def send_maps(bpf: Any, sock: socket.socket) -> None:
             "is_percpu": is_percpu,
         }
         handoff.send(sock, message, [table.map_fd])
+    handoff.send(sock, {"kind": "ring"}, [bpf["deaths"].map_fd])
 
 
 def load(sock: socket.socket, settings: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TextIO
+from datetime import datetime
+from typing import Any, TextIO
 
 from pidinfod import pid_info, procfs
 from pidinfod.pid_info import PidInfo
@@ -34,6 +35,10 @@ def main(pid_text: str, form: str, out: TextIO, err: TextIO) -> int:
     try:
         info = pid_info.read(pid) if pid_info.is_supported() else procfs.read(pid)
     except ProcessLookupError:
+        death = of_the_dead(pid)
+        if death:
+            out.write(json.dumps(death, indent=2) + "\n" if form == "json" else death_text(death))
+            return EXIT_OK
         print(f"pidinfod: no process {pid} (or it may not be seen)", file=err)
         return EXIT_NO_PROCESS
     except PermissionError as error:
@@ -41,6 +46,27 @@ def main(pid_text: str, form: str, out: TextIO, err: TextIO) -> int:
         return EXIT_DENIED
     out.write(as_json(info) if form == "json" else as_text(info))
     return EXIT_OK
+
+
+def of_the_dead(pid: int) -> dict[str, Any] | None:
+    """What the running daemon, if there is one, remembers of a PID that is gone."""
+    from pidinfod import client
+
+    try:
+        deaths = client.ask(client.SOCKET, pid=pid, limit=1)
+    except client.DaemonError:
+        return None
+    return {"state": "dead", "source": "pidinfod", **deaths[0]} if deaths else None
+
+
+def death_text(death: dict[str, Any]) -> str:
+    """One line a field, the sentence last."""
+    shown = {name: value for name, value in death.items() if value is not None and name != "blame"}
+    shown["age_ns"] = _duration(death["age_ns"])
+    for name in ("started", "died"):
+        shown[name] = datetime.fromtimestamp(death[name]).astimezone().isoformat()
+    width = max(map(len, shown))
+    return "".join(f"{name:<{width}}  {value}\n" for name, value in shown.items())
 
 
 def as_json(info: PidInfo) -> str:

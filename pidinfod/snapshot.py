@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pidinfod import decode, libbpf, pid_info, procfs
 from pidinfod.config import Config
+from pidinfod.deaths import Ledger
 from pidinfod.handoff import Loaded, Probe
 from pidinfod.libbpf import RunStats
 
@@ -36,10 +37,17 @@ class Sources:
     config: Config
     loaded: Loaded
     has_pid_info: bool
+    ledger: Ledger | None = None
 
     @property
     def probes(self) -> tuple[Probe, ...]:
         return self.loaded.probes
+
+
+def group_names(config: Config, loaded: Loaded) -> decode.GroupNames:
+    """The groups that there are now. Raises OSError."""
+    declared = [group.name for group in config.groups]
+    return decode.GroupNames(libbpf.read_plain(loaded.maps["groups"]), declared)
 
 
 def take(sources: Sources) -> Snapshot:

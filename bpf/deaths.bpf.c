@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Why a process died: of each process the last signal that could have ended it, and
+ * its death, told one by one over a ring.
+ */
+#define SIGKILL		9
+#define SIGTERM		15
+#define SIGCHLD		17
+#define SIGCONT		18
+#define SIGSTOP		19
+#define SIGTSTP		20
+#define SIGTTIN		21
+#define SIGTTOU		22
+#define SIGURG		23
+#define SIGWINCH	28
+
+#define PF_EXITING	0x00000004
+
+/* decode.py has the layouts of both. */
+struct blame {
+	u64 time_ns;	/* on the boot clock, as all times here */
+	u64 term_ns;	/* of the first SIGTERM, 0 without one */
+	u32 signal;	/* 0 for none */
+	s32 code;	/* si_code */
+	u32 sender;	/* the process that ran; the sender where the code says user */
+	u32 sender_uid;
+	u32 sender_flags;
+	u32 pad;
+	struct comm sender_comm;
+};
+
+struct death {
+	u64 start_ns;
+	u64 end_ns;
+	u64 cgroup_id;
+	u32 pid;
+	u32 ppid;
+	u32 uid;
+	u32 group;
+	u32 status;	/* as wait(2) has it */
+	u32 is_oom_victim;
+	struct comm comm;
+	struct comm parent_comm;
+	struct blame blame;
+};
+
+/* By process. An entry goes with its process. */
+BPF_HASH(blames, u32, struct blame, SIZE_BLAMES);
+BPF_TABLE("lru_hash", u32, u8, oom_victims, SIZE_OOM_VICTIMS);
+BPF_RINGBUF_OUTPUT(deaths, SIZE_DEATHS);
+
+/* By default these stop, continue or do nothing. */
+static __always_inline bool is_harmless(u32 signal)
+{
+	const u64 harmless = BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGSTOP) |
+			     BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU) |
+			     BIT(SIGURG) | BIT(SIGWINCH);
+
+	return signal < 64 && harmless & BIT(signal);
+}
+
+static __always_inline void remember_blame(u32 tgid, u32 signal, s32 code)
+{
+	struct blame blame = {};
+	struct blame *known;
+
+	if (is_harmless(signal))
+		return;
+	known = blames.lookup(&tgid);
+	/* Nothing that comes after SIGKILL has a say. */
+	if (known && known->signal == SIGKILL)
+		return;
+	blame.time_ns = bpf_ktime_get_boot_ns();
+	if (known)
+		blame.term_ns = known->term_ns;
+	if (signal == SIGTERM && !blame.term_ns)
+		blame.term_ns = blame.time_ns;
+	blame.signal = signal;
+	blame.code = code;
+	blame.sender = bpf_get_current_pid_tgid() >> 32;
+	blame.sender_uid = bpf_get_current_uid_gid();
+	READ_MEMBER(blame.sender_flags, bpf_get_current_task(), OFF_TASK_FLAGS);
+	bpf_get_current_comm(&blame.sender_comm, sizeof(blame.sender_comm));
+	if (blames.update(&tgid, &blame))
+		drop(DROP_BLAMES_FULL);
+}
+
+int mark_victim(struct tracepoint__oom__mark_victim *args)
+{
+	u32 pid = args->pid;
+	u8 one = 1;
+
+	oom_victims.update(&pid, &one);
+	return 0;
+}
+
+/* The current task is the last of its process. */
+static __always_inline void tell_death(void *leader, u32 tgid, u32 group, u32 status)
+{
+	struct death death = {};
+	struct blame *blame = blames.lookup(&tgid);
+	void *parent = NULL;
+
+	death.end_ns = bpf_ktime_get_boot_ns();
+	READ_MEMBER(death.start_ns, leader, OFF_TASK_START_BOOTTIME);
+	READ_MEMBER(death.comm, leader, OFF_TASK_COMM);
+	READ_MEMBER(parent, leader, OFF_TASK_REAL_PARENT);
+	READ_MEMBER(death.ppid, parent, OFF_TASK_TGID);
+	READ_MEMBER(death.parent_comm, parent, OFF_TASK_COMM);
+	death.pid = tgid;
+	death.uid = bpf_get_current_uid_gid();
+	death.cgroup_id = bpf_get_current_cgroup_id();
+	death.group = group;
+	death.status = status;
+	death.is_oom_victim = !oom_victims.delete(&tgid);
+	if (blame) {
+		death.blame = *blame;
+		blames.delete(&tgid);
+	}
+	if (deaths.ringbuf_output(&death, sizeof(death), 0))
+		drop(DROP_DEATHS_FULL);
+}

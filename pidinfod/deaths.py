@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why processes died: one bounded record each, from the kernel's account of it."""
+
+from __future__ import annotations
+
+import signal
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pidinfod.decode import GroupNames
+from pidinfod.libbpf import Ring
+from pidinfod.signals import signal_name
+
+# struct death and, in it, struct blame: bpf/deaths.bpf.c
+_DEATH = struct.Struct("=QQQ6I16s16s" + "QQIiIIII16s")
+
+# include/uapi/asm-generic/siginfo.h
+SI_USER, SI_KERNEL, SI_QUEUE, SI_TIMER, SI_TKILL = 0, 0x80, -1, -2, -6
+PF_EXITING = 0x4
+
+_TERMINAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
+_INTERVAL_TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
+_FAULTS = (signal.SIGILL, signal.SIGTRAP, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV)
+_LIMITS = (signal.SIGXCPU, signal.SIGXFSZ)
+
+
+@dataclass(frozen=True)
+class Blame:
+    """The last signal that could have ended the process; who sent it where that can be told.
+
+    `origin` is one of user, self, fault, timer, terminal, oom, pid_namespace, limit, seccomp,
+    kernel. `before_ns` is how long before the death it came.
+    """
+
+    signal: str
+    origin: str
+    sender_pid: int | None
+    sender_comm: str | None
+    sender_uid: int | None
+    before_ns: int
+
+
+@dataclass(frozen=True)
+class Death:
+    """One death. Times are of the wall clock, in seconds; ages in nanoseconds."""
+
+    pid: int
+    comm: str
+    group: str
+    ppid: int
+    parent_comm: str
+    uid: int
+    cgroup_id: int
+    started: float
+    died: float
+    age_ns: int
+    exit_code: int | None
+    signal: str | None
+    core_dumped: bool
+    oom: bool
+    blame: Blame | None
+    term_before_ns: int | None
+    why: str
+
+
+def _text(raw: bytes) -> str:
+    return raw.partition(b"\0")[0].decode(errors="replace")
+
+
+def origin(number: int, code: int, is_self: bool, is_oom: bool, sender_exiting: bool) -> str:
+    """Where a fatal signal came from: by si_code, never by who ran alone."""
+    if code == SI_TIMER:
+        return "timer"
+    if code <= 0:
+        return "self" if is_self else "user"
+    if number in _FAULTS and (code != SI_KERNEL or is_self):
+        return "fault"
+    if number == signal.SIGSYS:
+        return "seccomp"
+    if number in _INTERVAL_TIMERS:
+        return "timer"
+    if number in _TERMINAL:
+        return "terminal"
+    if number in _LIMITS:
+        return "limit"
+    if number == signal.SIGKILL and is_oom:
+        return "oom"
+    if number == signal.SIGKILL and sender_exiting:
+        return "pid_namespace"
+    return "kernel"
+
+
+def decode(raw: bytes, groups: GroupNames, boot: float) -> Death:
+    """A record of the ring. `boot` is the wall clock's time at the boot clock's zero."""
+    (
+        start_ns, end_ns, cgroup_id, pid, ppid, uid, group, status, is_oom, comm, parent_comm,
+        blame_ns, term_ns, number, code, sender, sender_uid, sender_flags, _, sender_comm,
+    ) = _DEATH.unpack(raw)  # fmt: skip
+    killer = status & 0x7F
+    blame = None
+    if number:
+        where = origin(number, code, sender == pid, bool(is_oom), bool(sender_flags & PF_EXITING))
+        # Of a timer or a fault nobody is the sender; the end of a PID namespace has one.
+        has_sender = where in ("user", "self", "pid_namespace")
+        blame = Blame(
+            signal=signal_name(number),
+            origin=where,
+            sender_pid=sender if has_sender else None,
+            sender_comm=_text(sender_comm) if has_sender else None,
+            sender_uid=sender_uid if has_sender else None,
+            before_ns=end_ns - blame_ns,
+        )
+    death = Death(
+        pid=pid,
+        comm=_text(comm),
+        group=groups[group],
+        ppid=ppid,
+        parent_comm=_text(parent_comm),
+        uid=uid,
+        cgroup_id=cgroup_id,
+        started=round(boot + start_ns / 1e9, 6),
+        died=round(boot + end_ns / 1e9, 6),
+        age_ns=end_ns - start_ns,
+        exit_code=None if killer else status >> 8 & 0xFF,
+        signal=signal_name(killer) if killer else None,
+        core_dumped=bool(status & 0x80),
+        oom=bool(is_oom),
+        blame=blame,
+        term_before_ns=end_ns - term_ns if term_ns else None,
+        why="",
+    )
+    object.__setattr__(death, "why", explain(death))
+    return death
+
+
+def explain(death: Death) -> str:
+    """The certificate in one sentence."""
+    blame = death.blame
+    if death.signal is None:
+        text = f"exited with {death.exit_code}"
+        # A program that takes SIGTERM and leaves is still ended by it.
+        if blame and blame.origin in ("user", "terminal", "timer") and blame.before_ns < 10**10:
+            text += f", {_seconds(blame.before_ns)} after {_cause(blame)}"
+        return text
+    text = f"killed by {death.signal}" + (" (core dumped)" if death.core_dumped else "")
+    if blame and blame.signal == death.signal:
+        text += ": " + _cause(blame)
+        if death.signal == "SIGKILL" and death.term_before_ns is not None:
+            text += f", {_seconds(death.term_before_ns - blame.before_ns)} after SIGTERM"
+    return text
+
+
+def _cause(blame: Blame) -> str:
+    sender = f"{blame.sender_comm} (PID {blame.sender_pid}, uid {blame.sender_uid})"
+    return {
+        "user": f"{blame.signal} sent by {sender}",
+        "self": f"{blame.signal} raised by itself",
+        "fault": f"{blame.signal}, a fault of its own",
+        "timer": f"{blame.signal} of a timer",
+        "terminal": f"{blame.signal} from its terminal",
+        "oom": "the OOM killer",
+        "pid_namespace": f"the end of its PID namespace's init, {sender}",
+        "limit": f"{blame.signal}, a resource limit",
+        "seccomp": "SIGSYS, a system call that its seccomp filter forbids",
+        "kernel": f"{blame.signal} from the kernel",
+    }[blame.origin]
+
+
+def _seconds(ns: int) -> str:
+    return f"{ns / 1e9:.3f} s"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which deaths are wanted: all that match what is given."""
+
+    pid: int | None = None
+    group: str | None = None
+    signal: str | None = None
+    since: float | None = None  # wall clock, seconds
+    limit: int | None = None
+
+    @staticmethod
+    def parse(values: Mapping[str, str]) -> Filter:
+        """From texts by name. Raises ValueError that names what is wrong."""
+        readers: dict[str, Callable[[str], Any]] = {
+            "pid": int, "group": str, "signal": str, "since": float, "limit": int,
+        }  # fmt: skip
+        found: dict[str, Any] = {}
+        for name, text in values.items():
+            if name not in readers:
+                raise ValueError(f"{name!r}: expected one of {', '.join(readers)}")
+            try:
+                found[name] = readers[name](text)
+            except ValueError:
+                raise ValueError(f"{name}: expected a number, got {text!r}") from None
+        return Filter(**found)
+
+    def of(self, ledger: Ledger) -> list[Death]:
+        """The matching deaths of a ledger, newest first."""
+        found: list[Death] = []
+        for death in ledger.newest_first():
+            if self.since is not None and death.died < self.since:
+                break
+            if self.limit is not None and len(found) >= self.limit:
+                break
+            if (
+                self.pid in (None, death.pid)
+                and self.group in (None, death.group)
+                and self.signal in (None, death.signal)
+            ):
+                found.append(death)
+        return found
+
+
+class Ledger:
+    """The last deaths. Records stay as the kernel wrote them until someone asks."""
+
+    def __init__(self, capacity: int, groups: Callable[[], GroupNames]) -> None:
+        self._records: deque[bytes] = deque(maxlen=capacity)
+        self._groups = groups
+        self._lock = threading.Lock()
+        self.recorded = 0
+
+    def add(self, raw: bytes) -> None:
+        """Take a record of the ring; the oldest goes when there is no room."""
+        with self._lock:
+            self._records.append(raw)
+            self.recorded += 1
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def newest_first(self) -> Iterator[Death]:
+        """Decoded one by one, so that who wants one pays for one."""
+        boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        groups = self._groups()
+        with self._lock:
+            records = list(self._records)
+        for raw in reversed(records):
+            yield decode(raw, groups, boot)
+
+
+class Reader(threading.Thread):
+    """Empties the ring into the ledger."""
+
+    def __init__(self, fd: int, ledger: Ledger) -> None:
+        super().__init__(name="deaths", daemon=True)
+        self._ring = Ring(fd, ledger.add)
+        self._stop_asked = threading.Event()
+
+    def run(self) -> None:
+        while not self._stop_asked.is_set():
+            self._ring.poll(0.25)
+        self._ring.close()
+
+    def stop(self) -> None:
+        self._stop_asked.set()
+        self.join()
