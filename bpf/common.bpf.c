@@ -25,6 +25,9 @@ enum drop_cause {
 	DROP_GROUPS_FULL,
 	DROP_BLAMES_FULL,
 	DROP_DEATHS_FULL,
+	DROP_LIVES_FULL,
+	DROP_KILL_CALLS_FULL,
+	DROP_KILL_ATTEMPTS_FULL,
 	DROP_CAUSES,
 };
 
@@ -52,6 +55,12 @@ static __always_inline void add(u64 *count, u64 amount, u32 cause)
 }
 
 #define BIT(n)	(1ULL << (n))
+
+/* The n of (2^n, 2^(n+1)] that holds the value: bounds of buckets are inclusive. */
+static __always_inline u32 slot_of(u64 ns)
+{
+	return ns > 1 ? bpf_log2l(ns - 1) - 1 : 0;
+}
 
 /* A member of a kernel structure, by its offset. */
 #define READ_MEMBER(value, base, offset) \

@@ -44,6 +44,23 @@ struct death {
 	struct blame blame;
 };
 
+/* What lives are counted by; decode.py has the numbers. */
+enum life {
+	LIFE_LIFETIME,		/* by slot */
+	LIFE_LIFETIME_NS,
+	LIFE_SHUTDOWN,		/* from the first SIGTERM to the exit, by slot */
+	LIFE_SHUTDOWN_NS,
+	LIFE_ESCALATIONS,	/* ended by SIGKILL after SIGTERM */
+	LIFE_OOM_KILLS,
+};
+
+struct lives_key {
+	u32 group;
+	u16 life;
+	u16 slot;
+};
+
+BPF_TABLE("percpu_hash", struct lives_key, u64, lives, SIZE_LIVES);
 /* By process. An entry goes with its process. */
 BPF_HASH(blames, u32, struct blame, SIZE_BLAMES);
 BPF_TABLE("lru_hash", u32, u8, oom_victims, SIZE_OOM_VICTIMS);
@@ -94,6 +111,31 @@ int mark_victim(struct tracepoint__oom__mark_victim *args)
 	return 0;
 }
 
+static __always_inline void count_life(u32 group, u16 life, u16 slot, u64 amount)
+{
+	struct lives_key key = { .group = group, .life = life, .slot = slot };
+	u64 zero = 0;
+
+	add(lives.lookup_or_try_init(&key, &zero), amount, DROP_LIVES_FULL);
+}
+
+static __always_inline void count_lives(struct death *death)
+{
+	u64 term_ns = death->blame.term_ns, ns = death->end_ns - death->start_ns;
+
+	count_life(death->group, LIFE_LIFETIME, slot_of(ns), 1);
+	count_life(death->group, LIFE_LIFETIME_NS, 0, ns);
+	if (term_ns) {
+		ns = death->end_ns - term_ns;
+		count_life(death->group, LIFE_SHUTDOWN, slot_of(ns), 1);
+		count_life(death->group, LIFE_SHUTDOWN_NS, 0, ns);
+		if ((death->status & 0x7f) == SIGKILL)
+			count_life(death->group, LIFE_ESCALATIONS, 0, 1);
+	}
+	if (death->is_oom_victim)
+		count_life(death->group, LIFE_OOM_KILLS, 0, 1);
+}
+
 /* The current task is the last of its process. */
 static __always_inline void tell_death(void *leader, u32 tgid, u32 group, u32 status)
 {
@@ -117,6 +159,7 @@ static __always_inline void tell_death(void *leader, u32 tgid, u32 group, u32 st
 		death.blame = *blame;
 		blames.delete(&tgid);
 	}
+	count_lives(&death);
 	if (deaths.ringbuf_output(&death, sizeof(death), 0))
 		drop(DROP_DEATHS_FULL);
 }

@@ -16,7 +16,7 @@ struct ft_calls_key {
 
 struct ft_call_duration_key {
 	u32 syscall;
-	u32 slot;	/* log2 of the nanoseconds, rounded down */
+	u32 slot;
 };
 
 struct ft_inflight_val {
@@ -113,8 +113,7 @@ int exit_ft_call(struct pt_regs *ctx)
 
 	add(ft_calls.lookup_or_try_init(&key, &zero), 1, DROP_FT_CALLS_FULL);
 	duration.syscall = key.syscall;
-	/* (2^slot, 2^(slot + 1)]: bounds of buckets are inclusive. */
-	duration.slot = ns > 1 ? bpf_log2l(ns - 1) - 1 : 0;
+	duration.slot = slot_of(ns);
 	add(ft_call_duration.lookup_or_try_init(&duration, &zero), 1,
 	    DROP_FT_CALL_DURATION_FULL);
 	add(ft_call_duration_ns.lookup_or_try_init(&key.syscall, &zero), ns,

@@ -42,6 +42,16 @@ def _counter(
     return family
 
 
+def _life_histogram(
+    name: str, text: str, histograms: Mapping[Labels, decode.Histogram]
+) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(f"pidinfod_{name}", text, labels=("group",))
+    bounds = [*(f"{bound:g}" for bound in decode.LIFE_BOUNDS), "+Inf"]
+    for key, (buckets, seconds) in histograms.items():
+        family.add_metric(key, list(zip(bounds, buckets, strict=True)), seconds)
+    return family
+
+
 def ft_calls(sources: Sources, snapshot: Snapshot) -> Families:
     """The four calls of the patched kernel."""
     supported = GaugeMetricFamily(
@@ -79,6 +89,15 @@ def signals(sources: Sources, snapshot: Snapshot) -> Families:
         ("signal", "origin", "result", "sender", "target"),
         decode.signals_generated(snapshot.counts["signals_generated"], snapshot.groups),
     )  # fmt: skip
+    calls = snapshot.counts["kill_calls"]
+    yield _counter(
+        "kill_failures", "Calls that could not send a signal.", ("call", "errno", "sender"),
+        decode.kill_calls(calls, snapshot.groups, is_probe=False),
+    )  # fmt: skip
+    yield _counter(
+        "liveness_probes", "Calls with signal 0, which asks whether somebody is there.",
+        ("call", "result", "sender"), decode.kill_calls(calls, snapshot.groups, is_probe=True),
+    )  # fmt: skip
     yield _counter(
         "signals_delivered",
         "Signals that a task took; one that kills is taken as SIGKILL.",
@@ -104,6 +123,24 @@ def lifecycle(sources: Sources, snapshot: Snapshot) -> Families:
     yield _counter(
         "exits", "Processes ended.", ("group", "reason", "status"),
         exits | decode.exits(snapshot.counts["exits"], snapshot.groups),
+    )  # fmt: skip
+    zero: dict[Labels, int] = {(name,): 0 for name in names}
+    lives, groups = snapshot.counts["lives"], snapshot.groups
+    yield _counter(
+        "shutdown_escalations", "Processes that SIGKILL ended after SIGTERM.", ("group",),
+        zero | decode.life_counts(lives, groups, decode.ESCALATIONS),
+    )  # fmt: skip
+    yield _counter(
+        "oom_kills", "Processes that the OOM killer ended.", ("group",),
+        zero | decode.life_counts(lives, groups, decode.OOM_KILLS),
+    )  # fmt: skip
+    yield _life_histogram(
+        "process_lifetime_seconds", "From fork to the exit of the last thread.",
+        decode.life_histograms(lives, groups, decode.LIFETIME, decode.LIFETIME_NS),
+    )  # fmt: skip
+    yield _life_histogram(
+        "shutdown_seconds", "From the first SIGTERM to the exit.",
+        decode.life_histograms(lives, groups, decode.SHUTDOWN, decode.SHUTDOWN_NS),
     )  # fmt: skip
 
 

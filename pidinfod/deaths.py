@@ -225,6 +225,7 @@ class Ledger:
         self._records: deque[bytes] = deque(maxlen=capacity)
         self._groups = groups
         self._lock = threading.Lock()
+        self._boot = 0.0
         self.recorded = 0
 
     def add(self, raw: bytes) -> None:
@@ -236,9 +237,16 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._records)
 
+    def _boot_time(self) -> float:
+        """The wall clock at the boot clock's zero; it moves only when the clock was set."""
+        now = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        if abs(now - self._boot) > 1:
+            self._boot = now
+        return self._boot
+
     def newest_first(self) -> Iterator[Death]:
         """Decoded one by one, so that who wants one pays for one."""
-        boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        boot = self._boot_time()
         groups = self._groups()
         with self._lock:
             records = list(self._records)

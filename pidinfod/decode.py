@@ -27,6 +27,14 @@ DROP_CAUSES = (
     "ft_calls_full", "ft_inflight_full", "ft_return_missed", "ft_call_duration_full",
     "signals_generated_full", "signals_delivered_full", "forks_full", "execs_full",
     "exits_full", "group_of_full", "groups_full", "blames_full", "deaths_full",
+    "lives_full", "kill_calls_full", "kill_attempts_full",
+)  # fmt: skip
+
+# bpf/deaths.bpf.c: enum life
+LIFETIME, LIFETIME_NS, SHUTDOWN, SHUTDOWN_NS, ESCALATIONS, OOM_KILLS = range(6)
+# bpf/kill_calls.bpf.c: enum kill_call
+KILL_CALLS = (
+    "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
 )  # fmt: skip
 
 GROUP_KERNEL, GROUP_OTHER, FIRST_GROUP = 0, 1, 2
@@ -137,6 +145,53 @@ def exits(counts: Counts, groups: GroupNames) -> Counter[Labels]:
         else:
             exits[groups[group], "exited", "nonzero" if status else "0"] += count
     return exits
+
+
+# Powers of four from a millisecond to a day: every second slot.
+LIFE_SLOTS = range(19, 47, 2)
+LIFE_BOUNDS = tuple(2 ** (slot + 1) / 1e9 for slot in LIFE_SLOTS)
+
+Histogram = tuple[list[int], float]
+
+
+def life_histograms(
+    counts: Counts, groups: GroupNames, by_slot: int, total: int
+) -> dict[Labels, Histogram]:
+    """By group: the cumulative counts of LIFE_BOUNDS and of infinity, and the sum in seconds."""
+    found: dict[Labels, Histogram] = {}
+    for key, count in counts.items():
+        group, life, slot = struct.unpack("=IHH", key)
+        if life not in (by_slot, total):
+            continue
+        buckets, seconds = found.get((groups[group],), ([0] * (len(LIFE_BOUNDS) + 1), 0.0))
+        if life == total:
+            seconds += count / 1e9
+        else:
+            for index, last in enumerate((*LIFE_SLOTS, 1 << 16)):
+                buckets[index] += count if slot <= last else 0
+        found[(groups[group],)] = (buckets, seconds)
+    return found
+
+
+def life_counts(counts: Counts, groups: GroupNames, wanted: int) -> Counter[Labels]:
+    """By group: escalations, or kills of the OOM killer."""
+    found: Counter[Labels] = Counter()
+    for key, count in counts.items():
+        group, life, _ = struct.unpack("=IHH", key)
+        if life == wanted:
+            found[(groups[group],)] += count
+    return found
+
+
+def kill_calls(counts: Counts, groups: GroupNames, is_probe: bool) -> Counter[Labels]:
+    """By call, result and sender's group: failures, or attempts with signal 0."""
+    calls: Counter[Labels] = Counter()
+    for key, count in counts.items():
+        call, probes, error, sender = struct.unpack("=BBHI", key)
+        if bool(probes) == is_probe:
+            result = error_name(error) if error else "ok"
+            calls[_named(KILL_CALLS, call), result, groups[sender]] += count
+    return calls
 
 
 def drops(counts: Sequence[int]) -> dict[str, int]:

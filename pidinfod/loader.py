@@ -39,7 +39,7 @@ OFFSETS = {
 }
 
 # The program text, in this order.
-SOURCES = ("common", "groups", "ft_calls", "deaths", "signals", "lifecycle")
+SOURCES = ("common", "groups", "ft_calls", "deaths", "signals", "kill_calls", "lifecycle")
 
 # Entries of each map, where the settings do not say otherwise.
 MAP_SIZES = {
@@ -54,6 +54,9 @@ MAP_SIZES = {
     "ended": 8192,
     "group_of": 65536,
     "blames": 65536,
+    "lives": 16384,
+    "kill_calls": 4096,
+    "kill_attempts": 16384,
     "oom_victims": 256,
     "deaths": 256,  # pages of the ring
 }
@@ -72,6 +75,8 @@ HANDED_MAPS = {
     "groups": False,
     "group_of": False,
     "blames": False,
+    "lives": True,
+    "kill_calls": True,
     "drops": True,
 }
 
@@ -96,11 +101,15 @@ class Hook:
 TRACEPOINTS = (
     Hook("tracepoint", "task:task_newtask", "task_newtask", ("forks_total",)),
     Hook("tracepoint", "sched:sched_process_exec", "sched_process_exec", ("execs_total",)),
-    Hook("tracepoint", "sched:sched_process_exit", "sched_process_exit", ("exits_total",)),
+    Hook("tracepoint", "sched:sched_process_exit", "sched_process_exit", ("exits_total", "deaths")),
     Hook("tracepoint", "signal:signal_generate", "signal_generate", ("signals_generated_total",)),
     Hook("tracepoint", "oom:mark_victim", "mark_victim", ("oom_kills_total",)),
     Hook("tracepoint", "signal:signal_deliver", "signal_deliver", ("signals_delivered_total",)),
 )
+KILL_CALLS = (
+    "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
+)  # fmt: skip
+KILL_METRICS = ("kill_failures_total", "liveness_probes_total")
 FT_METRICS = ("ft_calls_total", "ft_call_duration_seconds", "ft_kill_signals_total")
 FT_CALLS = ("get_pid_info", "ft_fork", "ft_kill", "ft_wait")
 SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
@@ -212,12 +221,20 @@ def ft_hooks(prefix: str) -> Iterator[Hook]:
         yield Hook("kretprobe", prefix + call, "exit_ft_call", FT_METRICS)
 
 
+def kill_hooks() -> Iterator[Hook]:
+    """Entry and exit of the kernel's own calls that send signals."""
+    for call in KILL_CALLS:
+        for end in ("enter", "exit"):
+            event = f"syscalls:sys_{end}_{call}"
+            yield Hook("tracepoint", event, f"{end}_{call}", KILL_METRICS)
+
+
 def attach_all(bpf: Any, sock: socket.socket) -> None:
     """Attach what can be attached, and say of each probe what became of it."""
     prefix = SYSCALL_PREFIX.get(platform.machine(), "sys_")
     # Asked by calling: with the option off the entry points are there, and give ENOSYS.
     has_ft_calls = pid_info.is_supported()
-    for hook in (*ft_hooks(prefix), *TRACEPOINTS):
+    for hook in (*ft_hooks(prefix), *TRACEPOINTS, *kill_hooks()):
         fds: list[int] = []
         reason = ""
         if hook.kind != "tracepoint" and not has_ft_calls:

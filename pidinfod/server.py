@@ -115,6 +115,7 @@ class UnixServer(socketserver.ThreadingMixIn, WSGIServer):
 
     def __init__(self, path: Path, registry: CollectorRegistry, ledger: Ledger | None) -> None:
         self.path = path
+        path.parent.mkdir(mode=0o755, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             path.unlink()  # of a daemon that was killed
         super().__init__(str(path), _UnixHandler)  # type: ignore[arg-type]

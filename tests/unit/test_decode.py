@@ -48,4 +48,4 @@ def test_histogram_is_cumulative_and_keeps_what_is_out_of_range():
 
 def test_drops_have_a_name_each():
     counts = range(len(decode.DROP_CAUSES))
-    assert decode.drops(list(counts))["deaths_full"] == len(decode.DROP_CAUSES) - 1
+    assert decode.drops(list(counts))["kill_attempts_full"] == len(decode.DROP_CAUSES) - 1

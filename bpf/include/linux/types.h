@@ -39,6 +39,9 @@ typedef unsigned int gid_t;
 typedef unsigned int gfp_t;
 typedef unsigned long uintptr_t;
 
+/* Only pointed to, in the formats of tracepoints. */
+typedef struct siginfo siginfo_t;
+
 #define __always_inline inline __attribute__((always_inline))
 
 #define NULL ((void *)0)
