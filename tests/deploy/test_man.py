@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The man pages: well formed, in the package, true to the kernel's own text, and their examples
+compile and run."""
+
+import gzip
+import re
+import subprocess
+
+import pytest
+from conftest import REPO
+
+MAN = REPO / "kernel/man"
+PAGES = sorted(MAN.glob("*.[1-8]"))
+CALLS = ("get_pid_info", "ft_fork", "ft_kill", "ft_wait")
+PATCHES = sorted((REPO / "kernel/patches/6.12").glob("*.patch"))
+SERIES = "".join(path.read_text() for path in PATCHES)
+HEADER = (REPO / "kernel/include/uapi/linux/pid_info.h").read_text()
+
+
+def plain(text):
+    """The text of a page without its escapes."""
+    for escape, character in ((r"\-", "-"), (r"\(aq", "'"), (r"\&", ""), (r"\e", "\\")):
+        text = text.replace(escape, character)
+    return text
+
+
+def sections(page):
+    parts = re.split(r"^\.SH (.*)\n", page.read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_call_has_a_page():
+    assert {page.name for page in PAGES} == {*(f"{call}.2" for call in CALLS), "pid_info.7"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lint(page):
+    done = subprocess.run(["mandoc", "-T", "lint", page], capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_errors_are_those_of_the_kernel(call):
+    """One row for each error that the comment above the entry point names."""
+    rows = re.findall(r"^\.TP\n\.B (E\w+)$", sections(MAN / f"{call}.2")["ERRORS"], re.MULTILINE)
+    assert rows == sorted(set(rows))
+    comment = re.search(rf"^\+ \* sys_{call} - .*?^\+ \*/", SERIES, re.MULTILINE | re.DOTALL)[0]
+    named = set(re.findall(r"-(E[A-Z0-9]+)", comment.partition("Return:")[2]))
+    if "ERESTARTSYS" in named:
+        named.add("EINTR")
+    elif call == "get_pid_info":
+        named.discard("EINTR")  # only of who is being killed, and does not see it
+    named -= {"ERESTARTSYS", "ERESTARTNOINTR"}
+    assert set(rows) == named | {"ENOSYS"}
+
+
+def test_numbers_are_those_of_the_kernel():
+    for call in CALLS:
+        number = re.search(rf"^\+(\d+)\tcommon\t{call}\t", SERIES, re.MULTILINE)[1]
+        page = sections(MAN / f"{call}.2")
+        assert f"syscall({number}" in page["SYNOPSIS"]
+        assert page["NOTES"].startswith(f"{number} is the number")
+        assert f"#define NR_{call} {number}\n" in page["EXAMPLES"]
+
+
+def test_pid_info_names_every_field_and_group():
+    text = plain((MAN / "pid_info.7").read_text())
+    struct = re.search(r"^struct pid_info \{.*?^\};", HEADER, re.MULTILINE | re.DOTALL)[0]
+    fields = re.findall(r"(\w+)(?:\[\w+\])?;", struct)
+    assert len(fields) > 50
+    shown = re.search(r"^struct pid_info \{.*?^\};", text, re.MULTILINE | re.DOTALL)[0]
+    assert re.findall(r"(\w+)(?:\[\w+\])?[,;]", shown) == fields
+    tagged = " ".join(re.findall(r"^\.TP\n\.IR? (.*)", text, re.MULTILINE))
+    assert set(fields) <= set(re.findall(r"\w+", tagged))
+
+    groups = re.findall(r"^#define (PID_INFO_\w+)\s+\(1ULL << \d+\)\s", HEADER, re.MULTILINE)
+    table = re.search(r"^\.TS$.*?^\.TE$", text, re.MULTILINE | re.DOTALL)[0]
+    assert sorted(re.findall(r"^(PID_INFO_\w+)\t", table, re.MULTILINE)) == sorted(groups)
+
+
+def test_package_holds_them():
+    build = REPO / "deploy/debian/build"
+    deb = subprocess.check_output([build], text=True).splitlines()[-1]
+    for page in PAGES:
+        path = f"./usr/share/man/man{page.suffix[1:]}/{page.name}.gz"
+        archive = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE)
+        with archive:
+            packed = subprocess.check_output(["tar", "-xO", path], stdin=archive.stdout)
+        assert gzip.decompress(packed) == page.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    """The folder of the examples, each compiled as the page has it."""
+    folder = tmp_path_factory.mktemp("man")
+    for call in CALLS:
+        source = re.search(r"^\.EX\n(.*)^\.EE$", sections(MAN / f"{call}.2")["EXAMPLES"],
+                           re.MULTILINE | re.DOTALL)[1]  # fmt: skip
+        (folder / f"{call}.c").write_text(plain(source))
+        command = ["gcc", "-static", "-Wall", "-Wextra", "-Werror",
+                   f"-I{REPO}/kernel/include/uapi", "-o", folder / call, f"{call}.c"]  # fmt: skip
+        subprocess.run(command, cwd=folder, check=True)
+    return folder
+
+
+def test_examples_compile(examples):
+    assert {path.name for path in examples.iterdir() if not path.suffix} == set(CALLS)
+
+
+def test_examples_run(lab, examples):
+    lab.copy_in(examples, "/root/man")
+    shown = lab.exec("/root/man/get_pid_info", "1").stdout
+    assert re.fullmatch(r"1 systemd: [SR], child of 0, \d+ children, \d+ s old, in /\n", shown)
+    everybody = lab.exec("/root/man/get_pid_info").stdout.splitlines()
+    assert len(everybody) > 20
+    assert lab.exec("/root/man/get_pid_info", "3999999", check=False).returncode == 1
+
+    assert re.fullmatch(r"child \d+ ended with 7\n", lab.exec("/root/man/ft_fork").stdout)
+    shown = lab.exec("/root/man/ft_wait", "exit 3", "kill -9 $$").stdout
+    assert sorted(re.sub(r"^\d+", "", line) for line in shown.splitlines()) == [
+        ": signal 9", ": status 3",
+    ]  # fmt: skip
+    lab.exec("/root/man/ft_kill", "1", "0")
+    failed = lab.exec("/root/man/ft_kill", "3999999", "15", check=False)
+    assert failed.stderr == "ft_kill: No such process\n"
