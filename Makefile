@@ -2,6 +2,7 @@
 # make run   a patched host in the lab that runs pidinfod     make stop  ends it
 # make test  everything                                       make check lint, types, unit tests
 # make run-host  the daemon on this machine's own kernel      make bench the measurements
+# make torture   the series under the kernel's own checkers
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -11,7 +12,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 
 .PHONY: help
 help:
-	@sed -n '2,4s/^# //p' Makefile
+	@sed -n '2,5s/^# //p' Makefile
 
 .PHONY: setup
 setup:
@@ -31,8 +32,18 @@ test: setup
 	echo "== kernel: patches"; kernel/check ; \
 	echo "== kernel: option on"; kernel/build ; \
 	echo "== kernel: option off"; kernel/build --off ; \
+	echo "== kernel: 6.1"; kernel/build --series 6.1 ; \
 	echo "== tests"; \
-	$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" $$venv/bin/python3 -m pytest -v tests
+	$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" $$venv/bin/python3 -m pytest -v \
+		tests/unit tests/host tests/lab tests/deploy
+
+# The series on a kernel with KASAN, lockdep and fault injection; SECONDS for each part.
+SECONDS ?= 300
+.PHONY: torture
+torture: setup
+	@set -e; venv=$$(deploy/setup); kernel/build --debug ; \
+	$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" PIDINFOD_TORTURE_SECONDS=$(SECONDS) \
+		$$venv/bin/python3 -m pytest -v tests/torture
 
 .PHONY: run
 run: setup

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests share: reading a scrape, and the lab, which is booted once for all."""
+"""What tests share: reading a scrape, a daemon on this machine, and
+the lab, which is booted once for all."""
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +48,7 @@ class Lab:
     def __init__(self, name: str) -> None:
         self.name = name
         self.metrics_url = ""
+        self.kernel = Path()  # with the selftests built for it
 
     def run(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
@@ -57,7 +64,8 @@ class Lab:
         command = [str(LAB), "--name", self.name, "up", *args]
         result = subprocess.run(command, stdout=subprocess.PIPE, stderr=sys.__stderr__, text=True)
         assert result.returncode == 0, f"{command} failed"
-        self.metrics_url = result.stdout.split("METRICS_URL=")[1].strip()
+        state = dict(line.split("=", 1) for line in result.stdout.splitlines())
+        self.metrics_url, self.kernel = state["METRICS_URL"], Path(state["KERNEL"])
 
     def exec(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("exec", "--", *argv, check=check)
@@ -67,6 +75,22 @@ class Lab:
 
     def scrape(self) -> Scrape:
         return scrape(self.metrics_url)
+
+    def run_selftests(self) -> dict[str, int]:
+        """Run every program; the number of cases of each. Fails with its output."""
+        self.copy_in(self.kernel / "selftests", "/root/selftests")
+        cases = {}
+        for program in sorted((self.kernel / "selftests").glob("*/*_test")):
+            name = f"{program.parent.name}/{program.name}"
+            folder = f"/root/selftests/{program.parent.name}"
+            result = self.exec("sh", "-c", f"cd {folder} && ./{program.name} 2>&1", check=False)
+            assert result.returncode == 0, f"{name}:\n{result.stdout}"
+            assert "# SKIP" not in result.stdout, f"{name}:\n{result.stdout}"
+            planned = int(re.findall(r"^1\.\.(\d+)$", result.stdout, re.MULTILINE)[0])
+            passed = len(re.findall(r"^ok \d+", result.stdout, re.MULTILINE))
+            assert passed == planned > 0, f"{name}:\n{result.stdout}"
+            cases[name] = planned
+        return cases
 
 
 @pytest.fixture(scope="session")
@@ -87,3 +111,50 @@ def lab(programs: Path) -> Iterator[Lab]:
     yield guest
     # Fails when the kernel reported anything in all this time.
     guest.run("down")
+
+
+@pytest.fixture(scope="session")
+def tracefs() -> None:
+    """What the probes need of this machine."""
+    assert os.geteuid() == 0, "the probes need root"
+    if not os.path.isdir("/sys/kernel/tracing/events"):
+        subprocess.run(["mount", "-t", "tracefs", "tracefs", "/sys/kernel/tracing"], check=True)
+
+
+class Daemon:
+    """`python3 -m pidinfod` with a service manager's socket."""
+
+    def __init__(self, tmp_path, *args):
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{sock.getsockname()[1]}"
+        self.url = f"http://{self.address}/metrics"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(tmp_path / "notify"))
+        self.socket.settimeout(60)
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pidinfod", "--listen", self.address, *args],
+            cwd=REPO, stderr=subprocess.PIPE, text=True,
+            env=dict(os.environ, NOTIFY_SOCKET=str(tmp_path / "notify")),
+        )  # fmt: skip
+
+    def wait_until_ready(self):
+        while "READY=1" not in self.socket.recv(4096).decode().splitlines():
+            pass
+        return time.monotonic() - self.started
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        _, errors = self.process.communicate(timeout=30)
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, tracefs: None) -> Iterator[Daemon]:
+    """Running on this machine's own kernel."""
+    running = Daemon(tmp_path)
+    running.ready_seconds = running.wait_until_ready()
+    yield running
+    running.process.kill()
+    running.process.wait()

@@ -10,14 +10,13 @@ import sys
 import time
 
 import pytest
-from conftest import REPO
-from test_daemon import Daemon
+from conftest import REPO, Daemon
 
 from pidinfod import client
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory):
+def daemon(tmp_path_factory, tracefs):
     folder = tmp_path_factory.mktemp("deaths")
     config = folder / "config.yml"
     config.write_text(f"socket: {folder}/socket\n")

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * failnth: makes the 1st, 2nd, 3rd... point of each call fail at which the kernel
+ * can inject a failure (slab, pages, copies from and to user), until one runs
+ * through. Each answer has to be a success or an error that the call may give.
+ * Prints, for each call, how many points failed it and how many it survived.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/pid_info.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/wait.h>
+
+#include "ft.h"
+
+static int fail_nth;
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+static void arm(int nth)
+{
+	char text[16];
+	int size = snprintf(text, sizeof(text), "%d", nth);
+
+	CHECK(pwrite(fail_nth, text, size, 0) == size);
+}
+
+/* Whether the point was not reached; disarms it. */
+static bool was_left(void)
+{
+	char text[16] = "";
+
+	CHECK(pread(fail_nth, text, sizeof(text) - 1, 0) > 0);
+	if (!atoi(text))
+		return false;
+	arm(0);
+	return true;
+}
+
+static long try_info(void)
+{
+	static char root[4096], cwd[4096];
+	static int32_t children[64];
+	struct pid_info info = {
+		.mask = PID_INFO_ALL,
+		.children = (uintptr_t)children, .children_cap = 64,
+		.root = (uintptr_t)root, .root_cap = sizeof(root),
+		.cwd = (uintptr_t)cwd, .cwd_cap = sizeof(cwd),
+	};
+
+	return syscall(548, getppid(), &info, sizeof(info), 0);
+}
+
+static long try_kill(void)
+{
+	return ft_kill(getpid(), SIGRTMIN + 1);
+}
+
+static long try_fork(void)
+{
+	long pid = ft_fork();
+
+	if (!pid)
+		_exit(0);
+	return pid;
+}
+
+static long try_wait(void)
+{
+	int status;
+
+	return ft_wait(&status);
+}
+
+static const struct {
+	const char *name;
+	long (*run)(void);
+	int errors[4];
+} calls[] = {
+	{ "get_pid_info", try_info, { ENOMEM, EFAULT } },
+	{ "ft_kill", try_kill, { } },
+	{ "ft_fork", try_fork, { ENOMEM, EAGAIN } },
+	{ "ft_wait", try_wait, { EFAULT } },
+};
+
+int main(void)
+{
+	unsigned int i, nth, failed, survived, e;
+	sigset_t set;
+
+	put("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
+	put("/sys/kernel/debug/failslab/verbose", "0");
+	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
+	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
+	put("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	put("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+	put("/sys/kernel/debug/fail_usercopy/verbose", "0");
+	fail_nth = open("/proc/thread-self/fail-nth", O_RDWR);
+	CHECK(fail_nth >= 0);
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN + 1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+
+	for (i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+		failed = survived = 0;
+		for (nth = 1;; nth++) {
+			long ret;
+			int error;
+
+			if (calls[i].run == try_wait)
+				CHECK(try_fork() > 0);
+			arm(nth);
+			ret = calls[i].run();
+			error = errno;
+			if (was_left())
+				break;
+			if (ret >= 0) {
+				survived++;
+			} else {
+				failed++;
+				for (e = 0; e < 4 && calls[i].errors[e] != error; e++)
+					;
+				errno = error;
+				CHECK(e < 4);
+			}
+			while (waitpid(-1, NULL, 0) > 0)
+				;
+		}
+		while (waitpid(-1, NULL, 0) > 0)
+			;
+		printf("%s failed %u survived %u\n", calls[i].name, failed, survived);
+	}
+	return 0;
+}
