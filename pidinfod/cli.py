@@ -20,7 +20,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description="Processes, signals, forks and exits of this host as Prometheus metrics; "
         "with --once, what one PID is.",
         usage="%(prog)s [options]\n       %(prog)s --once PID [--format text|json]\n"
-        "       %(prog)s deaths [--help]",
+        "       %(prog)s --check\n       %(prog)s deaths [--help]",
         epilog="Exit status: 0 done, 1 failed, 2 wrong usage or configuration, "
         "3 no such process, 4 not permitted.",
     )
@@ -32,6 +32,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--config", type=Path, metavar="FILE", help=f"default: {DEFAULT_CONFIG}, if it exists"
     )
     parser.add_argument("--check-config", action="store_true", help="read it, say what is wrong")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="print each probe: attached or why not, and which metrics it feeds",
+    )
     parser.add_argument("--listen", metavar="HOST:PORT", help="default: 127.0.0.1:10548")
     parser.add_argument(
         "--procfs-only", action="store_true", help="attach no probes: process counts only"
@@ -73,6 +78,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.check_config:
         print(f"{path or 'no file: the defaults'}: good")
         return EXIT_OK
+    if args.check:
+        from pidinfod import check
+
+        return check.main(config, sys.stdout, sys.stderr)
 
     from pidinfod import daemon
 

@@ -34,15 +34,19 @@ MISSING = (
 )  # fmt: skip
 
 
-def load(config: Config) -> Loaded:
-    """The probes, or none and why, said loudly."""
-    settings = {
+def settings(config: Config) -> dict[str, object]:
+    """What the loader needs to know of the configuration."""
+    return {
         "max_groups": config.max_groups,
         "procfs": str(config.procfs),
         "groups": [asdict(group) for group in config.groups],
     }
+
+
+def load(config: Config) -> Loaded:
+    """The probes, or none and why, said loudly."""
     try:
-        loaded = handoff.load(settings, LOAD_SECONDS)
+        loaded = handoff.load(settings(config), LOAD_SECONDS)
     except handoff.LoadError as error:
         return without_probes(str(error))
     for probe in loaded.probes:

@@ -110,7 +110,7 @@ KILL_CALLS = (
     "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
 )  # fmt: skip
 KILL_METRICS = ("kill_failures_total", "liveness_probes_total")
-FT_METRICS = ("ft_calls_total", "ft_call_duration_seconds", "ft_kill_signals_total")
+FT_METRICS = ("ft_calls_total", "ft_call_duration_seconds")
 FT_CALLS = ("get_pid_info", "ft_fork", "ft_kill", "ft_wait")
 SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 
@@ -217,8 +217,9 @@ def attach(bpf: Any, hook: Hook) -> tuple[int, int]:
 def ft_hooks(prefix: str) -> Iterator[Hook]:
     """A kprobe and a kretprobe on each entry point of the patched kernel."""
     for call in FT_CALLS:
-        yield Hook("kprobe", prefix + call, f"enter_{call}", FT_METRICS)
-        yield Hook("kretprobe", prefix + call, "exit_ft_call", FT_METRICS)
+        metrics = FT_METRICS + (("ft_kill_signals_total",) if call == "ft_kill" else ())
+        yield Hook("kprobe", prefix + call, f"enter_{call}", metrics)
+        yield Hook("kretprobe", prefix + call, "exit_ft_call", metrics)
 
 
 def kill_hooks() -> Iterator[Hook]:

@@ -62,3 +62,11 @@ def test_lab_errors_are_told():
     assert down.returncode == 4
     assert "not up" in down.stderr
     assert Lab("bad name").run("status", check=False).returncode == 2
+
+
+def test_check_finds_every_probe_on_the_patched_kernel(lab):
+    lines = lab.exec("pidinfod", "--check").stdout.splitlines()
+    attached = [line.split()[0] for line in lines if " attached  " in line]
+    assert "MISSING" not in "\n".join(lines)
+    assert lines[-1] == f"{len(attached)} of {len(attached)} probes attached"
+    assert sum(name.endswith("_sys_ft_kill") for name in attached) == 2
