@@ -27,7 +27,9 @@ enum drop_cause {
 	DROP_DEATHS_FULL,
 	DROP_LIVES_FULL,
 	DROP_KILL_CALLS_FULL,
-	DROP_KILL_ATTEMPTS_FULL,
+	DROP_KILL_PROBES_FULL,
+	DROP_ZOMBIES_FULL,
+	DROP_DELIVERY_FULL,
 	DROP_CAUSES,
 };
 
@@ -53,6 +55,11 @@ static __always_inline void add(u64 *count, u64 amount, u32 cause)
 	else
 		drop(cause);
 }
+
+/* What a raw tracepoint passes: the arguments of the kernel's own trace_NAME(). */
+struct raw_tracepoint {
+	u64 args[0];
+};
 
 #define BIT(n)	(1ULL << (n))
 

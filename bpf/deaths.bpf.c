@@ -3,6 +3,9 @@
  * Why a process died: of each process the last signal that could have ended it, and
  * its death, told one by one over a ring.
  */
+#define SIGHUP		1
+#define SIGINT		2
+#define SIGQUIT		3
 #define SIGKILL		9
 #define SIGTERM		15
 #define SIGCHLD		17
@@ -21,7 +24,7 @@ struct blame {
 	u64 time_ns;	/* on the boot clock, as all times here */
 	u64 term_ns;	/* of the first SIGTERM, 0 without one */
 	u32 signal;	/* 0 for none */
-	s32 code;	/* si_code */
+	u32 origin;
 	u32 sender;	/* the process that ran; the sender where the code says user */
 	u32 sender_uid;
 	u32 sender_flags;
@@ -52,6 +55,8 @@ enum life {
 	LIFE_SHUTDOWN_NS,
 	LIFE_ESCALATIONS,	/* ended by SIGKILL after SIGTERM */
 	LIFE_OOM_KILLS,
+	LIFE_REAP_DELAY,	/* from the death until the kernel forgets it, by slot */
+	LIFE_REAP_DELAY_NS,	/* by the group of the parent, both */
 };
 
 struct lives_key {
@@ -76,13 +81,18 @@ static __always_inline bool is_harmless(u32 signal)
 	return signal < 64 && harmless & BIT(signal);
 }
 
-static __always_inline void remember_blame(u32 tgid, u32 signal, s32 code)
+/* Programs take these to leave by themselves. */
+static __always_inline bool asks_to_end(u32 signal)
+{
+	return signal == SIGTERM || signal == SIGINT || signal == SIGHUP ||
+	       signal == SIGQUIT || signal == SIGKILL;
+}
+
+static __always_inline void remember_blame(u32 tgid, u32 signal, u32 origin)
 {
 	struct blame blame = {};
 	struct blame *known;
 
-	if (is_harmless(signal))
-		return;
 	known = blames.lookup(&tgid);
 	/* Nothing that comes after SIGKILL has a say. */
 	if (known && known->signal == SIGKILL)
@@ -93,7 +103,7 @@ static __always_inline void remember_blame(u32 tgid, u32 signal, s32 code)
 	if (signal == SIGTERM && !blame.term_ns)
 		blame.term_ns = blame.time_ns;
 	blame.signal = signal;
-	blame.code = code;
+	blame.origin = origin;
 	blame.sender = bpf_get_current_pid_tgid() >> 32;
 	blame.sender_uid = bpf_get_current_uid_gid();
 	READ_MEMBER(blame.sender_flags, bpf_get_current_task(), OFF_TASK_FLAGS);
@@ -136,30 +146,30 @@ static __always_inline void count_lives(struct death *death)
 		count_life(death->group, LIFE_OOM_KILLS, 0, 1);
 }
 
-/* The current task is the last of its process. */
-static __always_inline void tell_death(void *leader, u32 tgid, u32 group, u32 status)
+/* The current task is the last of its process; group and status are in it already. */
+static __always_inline void fill_death(struct death *death, void *leader, u32 tgid)
 {
-	struct death death = {};
 	struct blame *blame = blames.lookup(&tgid);
 	void *parent = NULL;
 
-	death.end_ns = bpf_ktime_get_boot_ns();
-	READ_MEMBER(death.start_ns, leader, OFF_TASK_START_BOOTTIME);
-	READ_MEMBER(death.comm, leader, OFF_TASK_COMM);
+	death->end_ns = bpf_ktime_get_boot_ns();
+	READ_MEMBER(death->start_ns, leader, OFF_TASK_START_BOOTTIME);
+	READ_MEMBER(death->comm, leader, OFF_TASK_COMM);
 	READ_MEMBER(parent, leader, OFF_TASK_REAL_PARENT);
-	READ_MEMBER(death.ppid, parent, OFF_TASK_TGID);
-	READ_MEMBER(death.parent_comm, parent, OFF_TASK_COMM);
-	death.pid = tgid;
-	death.uid = bpf_get_current_uid_gid();
-	death.cgroup_id = bpf_get_current_cgroup_id();
-	death.group = group;
-	death.status = status;
-	death.is_oom_victim = !oom_victims.delete(&tgid);
+	READ_MEMBER(death->ppid, parent, OFF_TASK_TGID);
+	READ_MEMBER(death->parent_comm, parent, OFF_TASK_COMM);
+	death->pid = tgid;
+	death->uid = bpf_get_current_uid_gid();
+	death->cgroup_id = bpf_get_current_cgroup_id();
+	death->is_oom_victim = !oom_victims.delete(&tgid);
 	if (blame) {
-		death.blame = *blame;
+		death->blame = *blame;
 		blames.delete(&tgid);
 	}
-	count_lives(&death);
-	if (deaths.ringbuf_output(&death, sizeof(death), 0))
+}
+
+static __always_inline void tell_death(struct death *death)
+{
+	if (deaths.ringbuf_output(death, sizeof(*death), 0))
 		drop(DROP_DEATHS_FULL);
 }

@@ -111,6 +111,8 @@ int exit_ft_call(struct pt_regs *ctx)
 	key.result = result < 0 ? result : 0;
 	ft_inflight.delete(&id);
 
+	if (key.syscall == NR_FT_KILL)
+		count_kill_call(CALL_FT_KILL, !key.signal, key.result);
 	add(ft_calls.lookup_or_try_init(&key, &zero), 1, DROP_FT_CALLS_FULL);
 	duration.syscall = key.syscall;
 	duration.slot = slot_of(ns);

@@ -8,7 +8,7 @@
 /* decode.py has the names, in this order. */
 enum fork_kind { KIND_PROCESS, KIND_THREAD, KIND_VFORK };
 enum fork_via { VIA_NATIVE, VIA_FT_FORK };
-enum exit_reason { REASON_EXITED, REASON_SIGNALED };
+enum exit_reason { REASON_EXITED, REASON_SIGNALED, REASON_OOM };
 
 struct forks_key {
 	u8 kind;
@@ -107,12 +107,12 @@ int sched_process_exit(struct tracepoint__sched__sched_process_exit *args)
 	u64 id = bpf_get_current_pid_tgid();
 	void *signal = NULL, *leader = NULL;
 	struct exits_key key = {};
+	struct death death = {};
 	u64 zero = 0;
 	u32 tid = id;
-	int status;
 
 	ft_forget(id);
-	key.group = group_of_current();
+	death.group = group_of_current();
 	group_of.delete(&tid);
 
 	READ_MEMBER(signal, task, OFF_TASK_SIGNAL);
@@ -126,14 +126,19 @@ int sched_process_exit(struct tracepoint__sched__sched_process_exit *args)
 		return 0;
 #endif
 
-	status = exit_status(leader, signal);
-	tell_death(leader, id >> 32, key.group, status);
-	if (status & 0x7f) {
+	death.status = exit_status(leader, signal);
+	fill_death(&death, leader, id >> 32);
+	count_lives(&death);
+	remember_zombie(leader, &death);
+	tell_death(&death);
+	key.group = death.group;
+	key.status = death.status & 0x7f;
+	if (!key.status)
+		key.status = (death.status >> 8) & 0xff;
+	else if (death.is_oom_victim)
+		key.reason = REASON_OOM;
+	else
 		key.reason = REASON_SIGNALED;
-		key.status = status & 0x7f;
-	} else {
-		key.status = (status >> 8) & 0xff;
-	}
 	add(exits.lookup_or_try_init(&key, &zero), 1, DROP_EXITS_FULL);
 	return 0;
 }

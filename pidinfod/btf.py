@@ -48,6 +48,13 @@ class KernelTypes:
     def __exit__(self, *_: object) -> None:
         library().btf__free(self._btf)
 
+    def size(self, struct: str) -> int:
+        """Bytes of a structure. Raises LookupError when there is no such structure."""
+        type_id = library().btf__find_by_name_kind(self._btf, struct.encode(), _KIND_STRUCT)
+        if type_id <= 0:
+            raise LookupError(f"the kernel has no struct {struct}")
+        return int(_Type.from_address(library().btf__type_by_id(self._btf, type_id)).size_or_type)
+
     def offset(self, struct: str, member: str) -> int:
         """Bytes from the start of a structure to its member, also one in an anonymous part.
 

@@ -42,13 +42,26 @@ def _counter(
     return family
 
 
-def _life_histogram(
-    name: str, text: str, histograms: Mapping[Labels, decode.Histogram]
+def _gauge(
+    name: str, text: str, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], float]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"pidinfod_{name}", text, labels=labels)
+    for key, value in samples:
+        family.add_metric(key, value)
+    return family
+
+
+def _histogram(
+    name: str,
+    text: str,
+    label: str,
+    bounds: Sequence[float],
+    histograms: Mapping[str, decode.Histogram],
 ) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(f"pidinfod_{name}", text, labels=("group",))
-    bounds = [*(f"{bound:g}" for bound in decode.LIFE_BOUNDS), "+Inf"]
+    family = HistogramMetricFamily(f"pidinfod_{name}", text, labels=(label,))
+    texts = [*(f"{bound:g}" for bound in bounds), "+Inf"]
     for key, (buckets, seconds) in histograms.items():
-        family.add_metric(key, list(zip(bounds, buckets, strict=True)), seconds)
+        family.add_metric((key,), list(zip(texts, buckets, strict=True)), seconds)
     return family
 
 
@@ -70,16 +83,12 @@ def ft_calls(sources: Sources, snapshot: Snapshot) -> Families:
         "ft_kill_signals", "Calls of ft_kill.", ("signal", "result"),
         decode.ft_kill_signals(snapshot.counts["ft_calls"]),
     )  # fmt: skip
-    histogram = HistogramMetricFamily(
-        "pidinfod_ft_call_duration_seconds", "Time in the call.", labels=("syscall",)
-    )
-    durations = decode.ft_durations(
-        snapshot.counts["ft_call_duration"], snapshot.counts["ft_call_duration_ns"]
-    )
-    for name, (buckets, total) in durations.items():
-        bounds = [*(f"{bound:g}" for bound in decode.BOUNDS), "+Inf"]
-        histogram.add_metric((name,), list(zip(bounds, buckets, strict=True)), total)
-    yield histogram
+    yield _histogram(
+        "ft_call_duration_seconds", "Time in the call.", "syscall", decode.BOUNDS,
+        decode.ft_durations(
+            snapshot.counts["ft_call_duration"], snapshot.counts["ft_call_duration_ns"]
+        ),
+    )  # fmt: skip
 
 
 def signals(sources: Sources, snapshot: Snapshot) -> Families:
@@ -103,6 +112,16 @@ def signals(sources: Sources, snapshot: Snapshot) -> Families:
         "Signals that a task took; one that kills is taken as SIGKILL.",
         ("signal", "disposition", "target"),
         decode.signals_delivered(snapshot.counts["signals_delivered"], snapshot.groups),
+    )  # fmt: skip
+    delivery = snapshot.counts["delivery"]
+    yield _histogram(
+        "signal_delivery_seconds", "From generation to delivery.", "class", decode.BOUNDS,
+        decode.deliveries(delivery),
+    )  # fmt: skip
+    yield _counter(
+        "signal_delivery_unmatched", "Generations without a delivery, or the other way round.",
+        ("class", "reason"),
+        decode.unmatched_deliveries(delivery),
     )  # fmt: skip
 
 
@@ -134,13 +153,21 @@ def lifecycle(sources: Sources, snapshot: Snapshot) -> Families:
         "oom_kills", "Processes that the OOM killer ended.", ("group",),
         zero | decode.life_counts(lives, groups, decode.OOM_KILLS),
     )  # fmt: skip
-    yield _life_histogram(
-        "process_lifetime_seconds", "From fork to the exit of the last thread.",
+    yield _histogram(
+        "process_lifetime_seconds", "From fork to the exit of the last thread.", "group",
+        decode.LIFE_BOUNDS,
         decode.life_histograms(lives, groups, decode.LIFETIME, decode.LIFETIME_NS),
     )  # fmt: skip
-    yield _life_histogram(
-        "shutdown_seconds", "From the first SIGTERM to the exit.",
+    yield _histogram(
+        "shutdown_seconds", "From the first SIGTERM to the exit.", "group", decode.LIFE_BOUNDS,
         decode.life_histograms(lives, groups, decode.SHUTDOWN, decode.SHUTDOWN_NS),
+    )  # fmt: skip
+    yield _histogram(
+        "reap_delay_seconds",
+        "From the exit of a process until the kernel forgets it, which is an RCU grace period "
+        "after its parent reaped it.",
+        "parent", decode.LIFE_BOUNDS,
+        decode.life_histograms(lives, groups, decode.REAP_DELAY, decode.REAP_DELAY_NS),
     )  # fmt: skip
 
 
@@ -158,16 +185,34 @@ def deaths(sources: Sources, snapshot: Snapshot) -> Families:
 
 def processes(sources: Sources, snapshot: Snapshot) -> Families:
     """Processes there are."""
-    names = {group.name for group in sources.config.groups}
-    names.update(group for group, _ in snapshot.processes)
-    family = GaugeMetricFamily(
-        "pidinfod_group_processes", "Processes, by state as in /proc/PID/stat.",
-        labels=("group", "state"),
+    counts = snapshot.processes
+    declared = [group.name for group in sources.config.groups]
+    names = sorted({*declared, *(group for group, _ in counts.states)})
+    yield _gauge(
+        "group_processes", "Processes, by state as in /proc/PID/stat.", ("group", "state"),
+        (((name, state), counts.states[name, state]) for name in names for state in STATES),
     )  # fmt: skip
-    for name in sorted(names):
-        for state in STATES:
-            family.add_metric((name, state), snapshot.processes.get((name, state), 0))
-    yield family
+    yield _gauge(
+        "zombies", "Dead processes that their parent has not reaped, by its group.", ("parent",),
+        (((name,), counts.zombies[name]) for name in {*declared, *counts.zombies}),
+    )  # fmt: skip
+    yield _gauge(
+        "group_signals_pending", "Processes that have the signal pending.", ("group", "signal"),
+        counts.pending.items(),
+    )  # fmt: skip
+    yield _gauge(
+        "group_signals_blocked", "Processes whose main thread blocks the signal.",
+        ("group", "signal"), counts.blocked.items(),
+    )  # fmt: skip
+    yield _gauge(
+        "group_signals_queued",
+        "Signals queued for the user of the group's process that is nearest to its limit.",
+        ("group",), (((name,), queued) for name, (queued, _) in counts.queues.items()),
+    )  # fmt: skip
+    yield _gauge(
+        "group_signals_queued_limit", "The limit of that process, RLIMIT_SIGPENDING.", ("group",),
+        (((name,), limit) for name, (_, limit) in counts.queues.items()),
+    )  # fmt: skip
 
 
 def probes(sources: Sources, snapshot: Snapshot) -> Families:

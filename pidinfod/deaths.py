@@ -12,29 +12,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pidinfod.decode import GroupNames
+from pidinfod.decode import ORIGINS, GroupNames
 from pidinfod.libbpf import Ring
 from pidinfod.signals import signal_name
 
 # struct death and, in it, struct blame: bpf/deaths.bpf.c
-_DEATH = struct.Struct("=QQQ6I16s16s" + "QQIiIIII16s")
+_DEATH = struct.Struct("=QQQ6I16s16s" + "QQIIIIII16s")
 
-# include/uapi/asm-generic/siginfo.h
-SI_USER, SI_KERNEL, SI_QUEUE, SI_TIMER, SI_TKILL = 0, 0x80, -1, -2, -6
-PF_EXITING = 0x4
-
-_TERMINAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
-_INTERVAL_TIMERS = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF)
-_FAULTS = (signal.SIGILL, signal.SIGTRAP, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV)
-_LIMITS = (signal.SIGXCPU, signal.SIGXFSZ)
+PF_EXITING = 0x4  # include/linux/sched.h
 
 
 @dataclass(frozen=True)
 class Blame:
     """The last signal that could have ended the process; who sent it where that can be told.
 
-    `origin` is one of user, self, fault, timer, terminal, oom, pid_namespace, limit, seccomp,
-    kernel. `before_ns` is how long before the death it came.
+    `origin` is one of decode.ORIGINS or, told apart only at the death, self, oom,
+    pid_namespace. `before_ns` is how long before the death it came.
     """
 
     signal: str
@@ -72,39 +65,32 @@ def _text(raw: bytes) -> str:
     return raw.partition(b"\0")[0].decode(errors="replace")
 
 
-def origin(number: int, code: int, is_self: bool, is_oom: bool, sender_exiting: bool) -> str:
-    """Where a fatal signal came from: by si_code, never by who ran alone."""
-    if code == SI_TIMER:
-        return "timer"
-    if code <= 0:
-        return "self" if is_self else "user"
-    if number in _FAULTS and (code != SI_KERNEL or is_self):
-        return "fault"
-    if number == signal.SIGSYS:
-        return "seccomp"
-    if number in _INTERVAL_TIMERS:
-        return "timer"
-    if number in _TERMINAL:
-        return "terminal"
-    if number in _LIMITS:
-        return "limit"
-    if number == signal.SIGKILL and is_oom:
-        return "oom"
-    if number == signal.SIGKILL and sender_exiting:
-        return "pid_namespace"
-    return "kernel"
+def _origin(index: int, number: int, is_self: bool, is_oom: bool, sender_exits: bool) -> str:
+    """The probe's account of where a signal came from, and what only the death tells."""
+    name = ORIGINS[index] if index < len(ORIGINS) else "other"
+    if name == "user" and is_self:
+        return "self"
+    if name == "kernel" and number == signal.SIGKILL:
+        if is_oom:
+            return "oom"
+        if is_self:
+            return "limit"  # the hard one of RLIMIT_CPU
+        if sender_exits:
+            return "pid_namespace"
+    return name
 
 
 def decode(raw: bytes, groups: GroupNames, boot: float) -> Death:
     """A record of the ring. `boot` is the wall clock's time at the boot clock's zero."""
     (
         start_ns, end_ns, cgroup_id, pid, ppid, uid, group, status, is_oom, comm, parent_comm,
-        blame_ns, term_ns, number, code, sender, sender_uid, sender_flags, _, sender_comm,
+        blame_ns, term_ns, number, source, sender, sender_uid, sender_flags, _, sender_comm,
     ) = _DEATH.unpack(raw)  # fmt: skip
     killer = status & 0x7F
     blame = None
     if number:
-        where = origin(number, code, sender == pid, bool(is_oom), bool(sender_flags & PF_EXITING))
+        exits = bool(sender_flags & PF_EXITING)
+        where = _origin(source, number, sender == pid, bool(is_oom), exits)
         # Of a timer or a fault nobody is the sender; the end of a PID namespace has one.
         has_sender = where in ("user", "self", "pid_namespace")
         blame = Blame(
@@ -167,8 +153,8 @@ def _cause(blame: Blame) -> str:
         "pid_namespace": f"the end of its PID namespace's init, {sender}",
         "limit": f"{blame.signal}, a resource limit",
         "seccomp": "SIGSYS, a system call that its seccomp filter forbids",
-        "kernel": f"{blame.signal} from the kernel",
-    }[blame.origin]
+        "io": f"{blame.signal} of its input or output",
+    }.get(blame.origin, f"{blame.signal} from the kernel")
 
 
 def _seconds(ns: int) -> str:

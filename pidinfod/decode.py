@@ -16,25 +16,35 @@ Labels = tuple[str, ...]
 Counts = Mapping[bytes, int]
 
 SYSCALLS = {548: "get_pid_info", 549: "ft_fork", 550: "ft_kill", 551: "ft_wait"}
-ORIGINS = ("user", "kernel", "timer", "fault", "child", "other")
+# bpf/signals.bpf.c: enum origin
+ORIGINS = (
+    "user", "kernel", "timer", "fault", "child", "terminal", "io", "limit", "seccomp", "other",
+)  # fmt: skip
 # include/trace/events/signal.h: TRACE_SIGNAL_*
 RESULTS = ("delivered", "ignored", "already_pending", "overflow_fail", "lose_info")
 DISPOSITIONS = ("default", "ignored", "handled")
 FORK_KINDS = ("process", "thread", "vfork")
+EXIT_REASONS = ("exited", "signaled", "oom")
 FORK_WAYS = ("native", "ft_fork")
 # bpf/common.bpf.c: enum drop_cause
 DROP_CAUSES = (
     "ft_calls_full", "ft_inflight_full", "ft_return_missed", "ft_call_duration_full",
     "signals_generated_full", "signals_delivered_full", "forks_full", "execs_full",
     "exits_full", "group_of_full", "groups_full", "blames_full", "deaths_full",
-    "lives_full", "kill_calls_full", "kill_attempts_full",
+    "lives_full", "kill_calls_full", "kill_probes_full", "zombies_full", "delivery_full",
 )  # fmt: skip
 
 # bpf/deaths.bpf.c: enum life
 LIFETIME, LIFETIME_NS, SHUTDOWN, SHUTDOWN_NS, ESCALATIONS, OOM_KILLS = range(6)
+REAP_DELAY, REAP_DELAY_NS = 6, 7
+# bpf/delivery.bpf.c: enum signal_class, delivery_count, unmatched
+SIGNAL_CLASSES = ("standard", "realtime")
+MATCHED, MATCHED_NS, UNMATCHED = range(3)
+UNMATCHED_REASONS = ("unseen", "group_exit", "undelivered")
 # bpf/kill_calls.bpf.c: enum kill_call
 KILL_CALLS = (
     "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
+    "ft_kill",
 )  # fmt: skip
 
 GROUP_KERNEL, GROUP_OTHER, FIRST_GROUP = 0, 1, 2
@@ -81,15 +91,23 @@ def ft_kill_signals(counts: Counts) -> Counter[Labels]:
     return calls
 
 
-def ft_durations(slots: Counts, sums: Counts) -> dict[str, tuple[list[int], float]]:
-    """By syscall: the cumulative counts of BOUNDS and of infinity, and the sum in seconds."""
+# Cumulative counts of the bounds and of infinity, and the sum in seconds.
+Histogram = tuple[list[int], float]
+
+
+def _add_to_buckets(buckets: list[int], slot: int, count: int) -> None:
+    """Into the bucket of BOUNDS that has the slot, and those above."""
+    first = min(max(slot, FIRST_SLOT), LAST_SLOT + 1) - FIRST_SLOT
+    for index in range(first, len(buckets)):
+        buckets[index] += count
+
+
+def ft_durations(slots: Counts, sums: Counts) -> dict[str, Histogram]:
+    """By syscall, over BOUNDS."""
     durations = {name: ([0] * (len(BOUNDS) + 1), 0.0) for name in SYSCALLS.values()}
     for key, count in slots.items():
         number, slot = struct.unpack("=II", key)
-        buckets = durations[SYSCALLS[number]][0]
-        first = min(max(slot, FIRST_SLOT), LAST_SLOT + 1) - FIRST_SLOT
-        for index in range(first, len(buckets)):
-            buckets[index] += count
+        _add_to_buckets(durations[SYSCALLS[number]][0], slot, count)
     for key, total in sums.items():
         name = SYSCALLS[struct.unpack("=I", key)[0]]
         durations[name] = (durations[name][0], total / 1e9)
@@ -140,10 +158,9 @@ def exits(counts: Counts, groups: GroupNames) -> Counter[Labels]:
     exits: Counter[Labels] = Counter()
     for key, count in counts.items():
         group, reason, _, status = struct.unpack("=IBBH", key)
-        if reason:
-            exits[groups[group], "signaled", signal_name(status)] += count
-        else:
-            exits[groups[group], "exited", "nonzero" if status else "0"] += count
+        code = "nonzero" if status else "0"
+        shown = signal_name(status) if reason else code
+        exits[groups[group], _named(EXIT_REASONS, reason), shown] += count
     return exits
 
 
@@ -151,25 +168,22 @@ def exits(counts: Counts, groups: GroupNames) -> Counter[Labels]:
 LIFE_SLOTS = range(19, 47, 2)
 LIFE_BOUNDS = tuple(2 ** (slot + 1) / 1e9 for slot in LIFE_SLOTS)
 
-Histogram = tuple[list[int], float]
-
-
 def life_histograms(
     counts: Counts, groups: GroupNames, by_slot: int, total: int
-) -> dict[Labels, Histogram]:
-    """By group: the cumulative counts of LIFE_BOUNDS and of infinity, and the sum in seconds."""
-    found: dict[Labels, Histogram] = {}
+) -> dict[str, Histogram]:
+    """By group, over LIFE_BOUNDS."""
+    found: dict[str, Histogram] = {}
     for key, count in counts.items():
         group, life, slot = struct.unpack("=IHH", key)
         if life not in (by_slot, total):
             continue
-        buckets, seconds = found.get((groups[group],), ([0] * (len(LIFE_BOUNDS) + 1), 0.0))
+        buckets, seconds = found.get(groups[group], ([0] * (len(LIFE_BOUNDS) + 1), 0.0))
         if life == total:
             seconds += count / 1e9
         else:
             for index, last in enumerate((*LIFE_SLOTS, 1 << 16)):
                 buckets[index] += count if slot <= last else 0
-        found[(groups[group],)] = (buckets, seconds)
+        found[groups[group]] = (buckets, seconds)
     return found
 
 
@@ -192,6 +206,31 @@ def kill_calls(counts: Counts, groups: GroupNames, is_probe: bool) -> Counter[La
             result = error_name(error) if error else "ok"
             calls[_named(KILL_CALLS, call), result, groups[sender]] += count
     return calls
+
+
+def deliveries(counts: Counts) -> dict[str, Histogram]:
+    """By class of the signal, over BOUNDS: from generation to delivery."""
+    found = {name: ([0] * (len(BOUNDS) + 1), 0.0) for name in SIGNAL_CLASSES}
+    for key, count in counts.items():
+        number, what, slot = struct.unpack("=BBH", key)
+        name = SIGNAL_CLASSES[number]
+        if what == MATCHED:
+            _add_to_buckets(found[name][0], slot, count)
+        elif what == MATCHED_NS:
+            found[name] = (found[name][0], count / 1e9)
+    return found
+
+
+def unmatched_deliveries(counts: Counts) -> Counter[Labels]:
+    """By class of the signal and reason."""
+    found: Counter[Labels] = Counter(
+        {(name, reason): 0 for name in SIGNAL_CLASSES for reason in UNMATCHED_REASONS}
+    )
+    for key, count in counts.items():
+        number, what, reason = struct.unpack("=BBH", key)
+        if what == UNMATCHED:
+            found[SIGNAL_CLASSES[number], _named(UNMATCHED_REASONS, reason)] += count
+    return found
 
 
 def drops(counts: Sequence[int]) -> dict[str, int]:

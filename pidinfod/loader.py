@@ -33,13 +33,25 @@ OFFSETS = {
     "OFF_TASK_TGID": ("task_struct", "tgid"),
     "OFF_TASK_COMM": ("task_struct", "comm"),
     "OFF_TASK_REAL_PARENT": ("task_struct", "real_parent"),
+    "OFF_TASK_PID": ("task_struct", "pid"),
+    "OFF_TASK_SIGHAND": ("task_struct", "sighand"),
+    "OFF_TASK_PENDING": ("task_struct", "pending"),
     "OFF_SIGNAL_LIVE": ("signal_struct", "live"),
     "OFF_SIGNAL_FLAGS": ("signal_struct", "flags"),
     "OFF_SIGNAL_GROUP_EXIT_CODE": ("signal_struct", "group_exit_code"),
+    "OFF_SIGNAL_SHARED_PENDING": ("signal_struct", "shared_pending"),
+    "OFF_SIGPENDING_SIGNAL": ("sigpending", "signal"),
+    "OFF_SIGHAND_ACTION": ("sighand_struct", "action"),
+    "OFF_SIGINFO_CODE": ("kernel_siginfo", "si_code"),
 }
+# -D name of each structure whose size they need.
+SIZES = {"SIZE_OF_K_SIGACTION": "k_sigaction"}
 
 # The program text, in this order.
-SOURCES = ("common", "groups", "ft_calls", "deaths", "signals", "kill_calls", "lifecycle")
+SOURCES = (
+    "common", "groups", "kill_calls", "ft_calls", "deaths", "delivery", "signals", "reaping",
+    "lifecycle",
+)  # fmt: skip
 
 # Entries of each map, where the settings do not say otherwise.
 MAP_SIZES = {
@@ -56,7 +68,11 @@ MAP_SIZES = {
     "blames": 65536,
     "lives": 16384,
     "kill_calls": 4096,
-    "kill_attempts": 16384,
+    "kill_probes": 16384,
+    "zombies": 65536,
+    "delivery": 512,
+    "generated": 16384,
+    "rt_queues": 4096,
     "oom_victims": 256,
     "deaths": 256,  # pages of the ring
 }
@@ -77,6 +93,8 @@ HANDED_MAPS = {
     "blames": False,
     "lives": True,
     "kill_calls": True,
+    "delivery": True,
+    "zombies": False,
     "drops": True,
 }
 
@@ -102,10 +120,17 @@ TRACEPOINTS = (
     Hook("tracepoint", "task:task_newtask", "task_newtask", ("forks_total",)),
     Hook("tracepoint", "sched:sched_process_exec", "sched_process_exec", ("execs_total",)),
     Hook("tracepoint", "sched:sched_process_exit", "sched_process_exit", ("exits_total", "deaths")),
-    Hook("tracepoint", "signal:signal_generate", "signal_generate", ("signals_generated_total",)),
     Hook("tracepoint", "oom:mark_victim", "mark_victim", ("oom_kills_total",)),
-    Hook("tracepoint", "signal:signal_deliver", "signal_deliver", ("signals_delivered_total",)),
-)
+    Hook(
+        "tracepoint", "signal:signal_deliver", "signal_deliver",
+        ("signals_delivered_total", "signal_delivery_seconds"),
+    ),
+    Hook(
+        "raw_tracepoint", "signal_generate", "signal_generate",
+        ("signals_generated_total", "signal_delivery_seconds", "shutdown_seconds"),
+    ),
+    Hook("raw_tracepoint", "sched_process_free", "sched_process_free", ("reap_delay_seconds",)),
+)  # fmt: skip
 KILL_CALLS = (
     "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
 )  # fmt: skip
@@ -152,6 +177,7 @@ def compiler_flags(folder: Path, settings: dict[str, Any]) -> list[str]:
         flags.append("-DHAVE_GROUP_DEAD")
     with KernelTypes() as types:
         flags += [f"-D{name}={types.offset(*where)}" for name, where in OFFSETS.items()]
+        flags += [f"-D{name}={types.size(struct)}" for name, struct in SIZES.items()]
     return flags
 
 
@@ -202,6 +228,10 @@ def attach(bpf: Any, hook: Hook) -> tuple[int, int]:
         function = bpf.load_func(hook.function, BPF.TRACEPOINT)
         bpf.attach_tracepoint(tp=hook.event, fn_name=hook.function)
         return function.fd, bpf.tracepoint_fds[hook.event.encode()]
+    if hook.kind == "raw_tracepoint":
+        function = bpf.load_func(hook.function, BPF.RAW_TRACEPOINT)
+        bpf.attach_raw_tracepoint(tp=hook.event, fn_name=hook.function)
+        return function.fd, bpf.raw_tracepoint_fds[hook.event.encode()]
     function = bpf.load_func(hook.function, BPF.KPROBE)
     if hook.kind == "kprobe":
         bpf.attach_kprobe(event=hook.event, fn_name=hook.function)
@@ -230,15 +260,21 @@ def kill_hooks() -> Iterator[Hook]:
             yield Hook("tracepoint", event, f"{end}_{call}", KILL_METRICS)
 
 
+def hooks() -> tuple[Hook, ...]:
+    """Where the programs go on this machine."""
+    prefix = SYSCALL_PREFIX.get(platform.machine(), "sys_")
+    return (*ft_hooks(prefix), *TRACEPOINTS, *kill_hooks())
+
+
 def attach_all(bpf: Any, sock: socket.socket) -> None:
     """Attach what can be attached, and say of each probe what became of it."""
     prefix = SYSCALL_PREFIX.get(platform.machine(), "sys_")
     # Asked by calling: with the option off the entry points are there, and give ENOSYS.
     has_ft_calls = pid_info.is_supported()
-    for hook in (*ft_hooks(prefix), *TRACEPOINTS, *kill_hooks()):
+    for hook in hooks():
         fds: list[int] = []
         reason = ""
-        if hook.kind != "tracepoint" and not has_ft_calls:
+        if hook.kind in ("kprobe", "kretprobe") and not has_ft_calls:
             call = hook.event.removeprefix(prefix)
             reason = f"the kernel lacks {call} (no patch, or CONFIG_PID_INFO_SYSCALLS off)"
         else:

@@ -55,19 +55,40 @@ def read(pid: int, proc: Path = PROC) -> PidInfo:
 
 
 def sweep(proc: Path = PROC) -> Iterator[PidInfo]:
-    """Every process by what its stat file tells; one that ends meanwhile is left out."""
+    """Every process: identity and signals; one that ends meanwhile is left out."""
     for entry in os.scandir(proc):
         if not entry.name.isdigit():
             continue
         try:
             with open(f"{entry.path}/stat", "rb") as file:
                 pid, comm, stat = parse_stat(file.read())
+            with open(f"{entry.path}/status", "rb") as file:
+                queued, limit, pending, shared, blocked = parse_signals(file.read())
         except (FileNotFoundError, ProcessLookupError):
             continue
         yield PidInfo(
             pid=pid, tgid=pid, ppid=int(stat[1]), pgid=int(stat[2]), sid=int(stat[3]),
-            state=stat[0], comm=comm, num_threads=int(stat[17]), source="procfs",
+            state=stat[0], comm=comm, num_threads=int(stat[17]), sigq_len=queued,
+            sigq_limit=limit, sig_pending=pending, sig_shared_pending=shared,
+            sig_blocked=blocked, source="procfs",
         )  # fmt: skip
+
+
+# What a sweep takes of /proc/PID/status, which the kernel writes in this order.
+_SIGNALS = re.compile(
+    rb"^SigQ:\s*(\d+)/(\d+)\nSigPnd:\s*(\w+)\nShdPnd:\s*(\w+)\nSigBlk:\s*(\w+)$", re.MULTILINE
+)
+
+
+def parse_signals(status: bytes) -> tuple[int, int, int, int, int] | tuple[None, ...]:
+    """Of /proc/PID/status: signals queued and their limit; pending for the thread, pending for
+    the process and blocked, as bit sets. Nones for a process that has none any more."""
+    found = _SIGNALS.search(status)
+    if not found:
+        return (None,) * 5
+    queued, limit, *sets = found.groups()
+    pending, shared, blocked = (int(bits, 16) for bits in sets)
+    return int(queued), int(limit), pending, shared, blocked
 
 
 def _record(

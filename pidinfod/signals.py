@@ -22,6 +22,7 @@ def signal_name(number: int) -> str:
         return str(number)
 
 
+@functools.lru_cache(maxsize=1024)
 def signal_set(bits: int) -> tuple[str, ...]:
     """The names in a bit set, bit n-1 for signal n."""
     return tuple(signal_name(n) for n in range(1, 65) if bits >> (n - 1) & 1)

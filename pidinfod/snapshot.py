@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +14,23 @@ from pidinfod.config import Config
 from pidinfod.deaths import Ledger
 from pidinfod.handoff import Loaded, Probe
 from pidinfod.libbpf import RunStats
+from pidinfod.pid_info import PidInfo
+from pidinfod.signals import signal_set
 
 log = logging.getLogger("pidinfod")
+
+
+@dataclass(frozen=True)
+class ProcessCounts:
+    """Processes of one sweep by group, and by state or signal."""
+
+    states: Counter[tuple[str, str]] = field(default_factory=Counter)
+    zombies: Counter[str] = field(default_factory=Counter)  # by the group of the parent
+    pending: Counter[tuple[str, str]] = field(default_factory=Counter)
+    blocked: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # Signals queued and their limit, of the group's process that is nearest to it. The kernel
+    # counts them by user.
+    queues: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -26,7 +41,7 @@ class Snapshot:
     drops: tuple[int, ...]
     entries: Mapping[str, int]
     groups: decode.GroupNames
-    processes: Mapping[tuple[str, str], int]  # by group and state
+    processes: ProcessCounts
     run_stats: Mapping[str, RunStats] = field(default_factory=dict)  # by probe
 
 
@@ -73,7 +88,7 @@ def take(sources: Sources) -> Snapshot:
         drops=tuple(drops),
         entries={name: len(table) for name, table in (counts | plain).items()},
         groups=groups,
-        processes=count_processes(sources, groups, group_of),
+        processes=count_processes(group_processes(sources, groups, group_of)),
         run_stats={
             probe.name: libbpf.run_stats(probe.prog_fd)
             for probe in sources.probes
@@ -82,16 +97,16 @@ def take(sources: Sources) -> Snapshot:
     )
 
 
-def count_processes(
+def group_processes(
     sources: Sources, groups: decode.GroupNames, group_of: Mapping[int, int]
-) -> Counter[tuple[str, str]]:
-    """Processes by group and state. Without probes a process is grouped by its name."""
+) -> Iterator[tuple[PidInfo, str]]:
+    """Every process and its group. Without probes a process is grouped by its name."""
     config = sources.config
     declared = {comm: group.name for group in config.groups for comm in group.comm}
     room = config.max_groups - len(config.groups)
     names: dict[str, str] = {}
-    found = pid_info.sweep() if sources.has_pid_info else procfs.sweep(Path(config.procfs))
-    processes: Counter[tuple[str, str]] = Counter()
+    mask = pid_info.IDENT | pid_info.SIGNALS
+    found = pid_info.sweep(mask) if sources.has_pid_info else procfs.sweep(Path(config.procfs))
     for info in found:
         if info.pid in group_of:
             group = groups[group_of[info.pid]]
@@ -101,5 +116,29 @@ def count_processes(
             if info.comm not in names:
                 names[info.comm] = info.comm if len(names) < room else "other"
             group = names[info.comm]
-        processes[group, info.state] += 1
-    return processes
+        yield info, group
+
+
+def count_processes(found: Iterable[tuple[PidInfo, str]]) -> ProcessCounts:
+    """What is told of the processes of each group."""
+    counts = ProcessCounts()
+    group_of_pid: dict[int, str] = {}
+    unreaped: list[int] = []
+    for info, group in found:
+        group_of_pid[info.pid] = group
+        counts.states[group, info.state] += 1
+        # One whose other threads live on is not dead.
+        if info.state == "Z" and info.num_threads <= 1:
+            unreaped.append(info.ppid)
+        if info.sig_blocked is None or info.sigq_len is None or not info.sigq_limit:
+            continue
+        for signal in signal_set((info.sig_pending or 0) | (info.sig_shared_pending or 0)):
+            counts.pending[group, signal] += 1
+        for signal in signal_set(info.sig_blocked):
+            counts.blocked[group, signal] += 1
+        queued, limit = counts.queues.get(group, (0, 0))
+        if not limit or info.sigq_len * limit > queued * info.sigq_limit:
+            counts.queues[group] = (info.sigq_len, info.sigq_limit)
+    for parent in unreaped:
+        counts.zombies[group_of_pid.get(parent, "kernel")] += 1
+    return counts

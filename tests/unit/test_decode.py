@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Maps' bytes, written out by hand, to values."""
 
+import re
+from pathlib import Path
+
+import pytest
+
 from pidinfod import decode
+
+BPF = Path(__file__).resolve().parents[2] / "bpf"
 
 COMMS = {b"bash".ljust(16, b"\0"): b"\x05\0\0\0", b"nginx".ljust(16, b"\0"): b"\x02\0\0\0"}
 GROUPS = decode.GroupNames(COMMS, ["web"])
@@ -46,6 +53,23 @@ def test_histogram_is_cumulative_and_keeps_what_is_out_of_range():
     assert decode.ft_durations({}, {})["ft_wait"] == ([0] * (len(decode.BOUNDS) + 1), 0.0)
 
 
-def test_drops_have_a_name_each():
-    counts = range(len(decode.DROP_CAUSES))
-    assert decode.drops(list(counts))["kill_attempts_full"] == len(decode.DROP_CAUSES) - 1
+@pytest.mark.parametrize(
+    ("file", "enum", "prefix", "names"),
+    [
+        ("common", "drop_cause", "DROP_", (*decode.DROP_CAUSES, "causes")),
+        ("signals", "origin", "ORIGIN_", decode.ORIGINS),
+        ("signals", "disposition", "DISPOSITION_", decode.DISPOSITIONS),
+        ("delivery", "signal_class", "CLASS_", decode.SIGNAL_CLASSES),
+        ("delivery", "unmatched", "UNMATCHED_", decode.UNMATCHED_REASONS),
+        ("kill_calls", "kill_call", "CALL_", decode.KILL_CALLS),
+        ("lifecycle", "fork_kind", "KIND_", decode.FORK_KINDS),
+        ("lifecycle", "fork_via", "VIA_", decode.FORK_WAYS),
+        ("lifecycle", "exit_reason", "REASON_", decode.EXIT_REASONS),
+    ],
+)
+def test_names_are_those_of_the_probes(file, enum, prefix, names):
+    """The order is all that ties a number in a map to its name."""
+    text = (BPF / f"{file}.bpf.c").read_text()
+    body = re.search(rf"^enum {enum} {{(.*?)}};", text, re.MULTILINE | re.DOTALL)[1]
+    members = re.findall(rf"\b{prefix}(\w+)", re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL))
+    assert [member.lower() for member in members] == list(names)

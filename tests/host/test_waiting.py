@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signals that wait for their delivery, and the dead that wait for their parent."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import Daemon, scrape
+
+pytestmark = pytest.mark.usefixtures("tracefs")
+
+RT = "signal.SIGRTMIN + 3"
+# A process that does as its input says; each line is answered when it was done.
+DOES = """
+import os, signal, sys, time
+for line in sys.stdin:
+    exec(line)
+    print(flush=True)
+"""
+
+
+class Puppet:
+    def __init__(self, program):
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [program, "-c", DOES], stdin=pipe, stdout=pipe, text=True
+        )
+        self.pid = self.process.pid
+
+    def do(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        self.process.stdout.readline()
+
+
+@contextmanager
+def puppet(program=sys.executable):
+    running = Puppet(program)
+    with running.process:
+        try:
+            yield running
+        finally:
+            running.process.kill()
+
+
+@pytest.fixture
+def named_python(tmp_path):
+    """An interpreter whose processes are a group of their own."""
+    program = tmp_path / f"py{os.getpid()}"
+    shutil.copy("/usr/bin/python3", program)
+    return program
+
+
+def bucket(found, family, **labels):
+    """Cumulative counts by bound."""
+    return {
+        float(dict(key)["le"]): value
+        for (name, key), value in found.items()
+        if name == f"{family}_bucket" and labels.items() <= dict(key).items()
+    }
+
+
+def between(before, after, family, low, high, **labels):
+    """How many were added in (low, high], by bounds nearest to them."""
+    old, new = bucket(before, family, **labels), bucket(after, family, **labels)
+    bounds = sorted(new)
+    edges = [min(bounds, key=lambda bound: abs(bound - edge)) for edge in (low, high)]
+    counts = [new[edge] - old.get(edge, 0) for edge in edges]
+    return counts[1] - counts[0]
+
+
+LATENCY = "pidinfod_signal_delivery_seconds"
+UNMATCHED = "pidinfod_signal_delivery_unmatched_total"
+
+
+def test_realtime_signals_match_in_order(daemon):
+    """Two of one number, delivered one by one: each its own time."""
+    with puppet() as target:
+        target.do(f"signal.signal({RT}, lambda *_: None)")
+        target.do(f"signal.pthread_sigmask(signal.SIG_BLOCK, [{RT}])")
+        before = scrape(daemon.url)
+        number = 34 + 3
+        os.kill(target.pid, number)
+        time.sleep(0.4)
+        os.kill(target.pid, number)
+        # sigsuspend(2) takes one at a time.
+        suspend = "import ctypes; ctypes.CDLL(None).sigsuspend(bytes(128))"
+        target.do(suspend)
+        time.sleep(0.3)
+        target.do(suspend)
+    after = scrape(daemon.url)
+    labels = {"class": "realtime"}
+    counts = [found.value(f"{LATENCY}_count", **labels) for found in (before, after)]
+    assert counts[1] - counts[0] == 2
+    # 0.4 and 0.3 seconds; the other way round it were nothing and 0.7.
+    assert between(before, after, LATENCY, 0.268, 0.537, **labels) == 2
+
+
+def test_a_burst_is_matched_to_the_last(daemon):
+    burst = 101
+    with puppet() as target:
+        target.do(f"signal.signal({RT}, lambda *_: None)")
+        before = scrape(daemon.url)
+        target.do(f"signal.pthread_sigmask(signal.SIG_BLOCK, [{RT}])")
+        for _ in range(burst):
+            os.kill(target.pid, 34 + 3)
+        target.do(f"signal.pthread_sigmask(signal.SIG_UNBLOCK, [{RT}])")
+    after = scrape(daemon.url)
+    for name, wanted in ((f"{LATENCY}_count", burst), (UNMATCHED, 0)):
+        labels = {"class": "realtime"}
+        assert after.value(name, **labels) - before.value(name, **labels) == wanted, name
+
+
+def test_standard_signals_wait(daemon):
+    """A blocked one that is sent again stays one."""
+    with puppet() as target:
+        target.do("signal.signal(signal.SIGUSR1, lambda *_: None)")
+        target.do("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])")
+        before = scrape(daemon.url)
+        os.kill(target.pid, 10)
+        time.sleep(1.4)
+        os.kill(target.pid, 10)
+        target.do("signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])")
+        after = scrape(daemon.url)
+    assert between(before, after, LATENCY, 1.07, 2.15, **{"class": "standard"}) == 1
+
+
+def test_a_signal_that_kills_is_matched(daemon):
+    """It is delivered as SIGKILL."""
+    with puppet() as target:
+        target.do(f"signal.pthread_sigmask(signal.SIG_BLOCK, [{RT}])")
+        before = scrape(daemon.url)
+        os.kill(target.pid, 34 + 3)
+        time.sleep(0.4)
+        target.do(f"signal.pthread_sigmask(signal.SIG_UNBLOCK, [{RT}])")
+        assert target.process.wait() == -37
+    after = scrape(daemon.url)
+    assert between(before, after, LATENCY, 0.268, 0.537, **{"class": "realtime"}) == 1
+
+
+def test_what_is_not_delivered_is_counted(daemon):
+    """Three that sigwait(2) takes, then one that is delivered."""
+    labels = {"class": "realtime", "reason": "undelivered"}
+    with puppet() as target:
+        target.do(f"signal.signal({RT}, lambda *_: None)")
+        target.do(f"signal.pthread_sigmask(signal.SIG_BLOCK, [{RT}])")
+        before = scrape(daemon.url)
+        for _ in range(3):
+            os.kill(target.pid, 34 + 3)
+        for _ in range(3):
+            target.do(f"signal.sigwait([{RT}])")
+        os.kill(target.pid, 34 + 3)
+        target.do(f"signal.pthread_sigmask(signal.SIG_UNBLOCK, [{RT}])")
+    after = scrape(daemon.url)
+    assert after.value(UNMATCHED, **labels) - before.value(UNMATCHED, **labels) == 3
+
+
+def test_what_was_generated_before_the_start_is_unseen(tmp_path, tracefs):
+    with puppet() as target:
+        target.do(f"signal.signal({RT}, lambda *_: None)")
+        target.do(f"signal.pthread_sigmask(signal.SIG_BLOCK, [{RT}])")
+        for _ in range(5):
+            os.kill(target.pid, 34 + 3)
+        daemon = Daemon(tmp_path)
+        daemon.wait_until_ready()
+        target.do(f"signal.pthread_sigmask(signal.SIG_UNBLOCK, [{RT}])")
+        found = scrape(daemon.url)
+        daemon.stop()
+    assert found.value(UNMATCHED, **{"class": "realtime", "reason": "unseen"}) == 5
+    assert found.value(f"{LATENCY}_count", **{"class": "realtime"}) == 0
+
+
+def test_pending_blocked_and_queued(daemon, named_python):
+    """As /proc/PID/status has it."""
+    group = named_python.name
+    with puppet(named_python) as target:
+        target.do(f"signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2, {RT}])")
+        os.kill(target.pid, 12)
+        for _ in range(7):
+            os.kill(target.pid, 34 + 3)
+        found = scrape(daemon.url)
+        status = Path(f"/proc/{target.pid}/status").read_text()
+    for kind in ("pending", "blocked"):
+        name = f"pidinfod_group_signals_{kind}"
+        for signal, wanted in (("SIGUSR2", 1), ("SIGRTMIN+3", 1), ("SIGUSR1", 0)):
+            assert found.value(name, group=group, signal=signal) == wanted, (kind, signal)
+    queued, limit = status.split("SigQ:\t")[1].split("\n")[0].split("/")
+    assert found.value("pidinfod_group_signals_queued", group=group) == int(queued) >= 7
+    assert found.value("pidinfod_group_signals_queued_limit", group=group) == int(limit)
+    assert int(limit) == resource.getrlimit(resource.RLIMIT_SIGPENDING)[0]
+
+
+def test_zombies_and_their_parent(daemon, named_python):
+    group, family = named_python.name, "pidinfod_reap_delay_seconds"
+    with puppet(named_python) as parent:
+        parent.do("kids = [os.fork() or os._exit(0) for _ in range(13)]")
+        time.sleep(1.5)
+        states = subprocess.check_output(
+            ["ps", "--ppid", str(parent.pid), "-o", "stat="], text=True
+        ).split()
+        assert len([state for state in states if state.startswith("Z")]) == 13
+        before = scrape(daemon.url)
+        assert before.value("pidinfod_zombies", parent=group) == 13
+        assert before.value("pidinfod_map_entries", map="zombies") >= 13
+        parent.do("[os.waitpid(pid, 0) for pid in kids]")
+        deadline = time.monotonic() + 10
+        while scrape(daemon.url).value(f"{family}_count", parent=group) < 13:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        after = scrape(daemon.url)
+        assert after.value("pidinfod_zombies", parent=group) == 0
+    assert after.value(f"{family}_count", parent=group) == 13
+    assert between(before, after, family, 1.07, 17.2, parent=group) == 13
+    assert after.value(f"{family}_sum", parent=group) >= 13 * 1.5
+
+
+def test_a_main_thread_that_left_is_no_zombie(daemon, named_python):
+    """/proc shows its process as one, but its other thread lives."""
+    group = named_python.name
+    script = (
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    with puppet(named_python) as parent:
+        parent.do("import subprocess")
+        parent.do(f"child = subprocess.Popen([sys.executable, '-c', {script!r}])")
+        pid = subprocess.check_output(["pgrep", "-P", str(parent.pid)], text=True).strip()
+        stat = Path(f"/proc/{pid}/stat")
+        deadline = time.monotonic() + 10
+        while ") Z " not in stat.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        found = scrape(daemon.url)
+        parent.do("child.kill(); child.wait()")
+    assert found.value("pidinfod_group_processes", group=group, state="Z") == 1
+    assert found.value("pidinfod_zombies", parent=group) == 0
