@@ -46,6 +46,17 @@ class Loaded:
     probes: tuple[Probe, ...]
     deaths_fd: int | None = None  # the ring
 
+    def close(self) -> None:
+        """Detach the probes and let go of the maps."""
+        for probe in self.probes:
+            for fd in (probe.link_fd, probe.prog_fd):
+                if fd is not None:
+                    os.close(fd)
+        for handle in self.maps.values():
+            os.close(handle.fd)
+        if self.deaths_fd is not None:
+            os.close(self.deaths_fd)
+
 
 def send(sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
     """One message with its descriptors; the loader's side."""
