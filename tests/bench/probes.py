@@ -61,7 +61,7 @@ def main():
                 for name, ns in map(str.split, lines):
                     key = name, probes.__name__
                     best[key] = min(best.get(key, 1 << 62), int(ns))
-    for name in ("ignored", "handled", "life"):
+    for name in ("syscall", "ignored", "handled", "life"):
         none, empty, ours = (
             best[name, probes.__name__] for probes in (no_probes, empty_probes, our_probes)
         )
