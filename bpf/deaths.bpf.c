@@ -121,6 +121,21 @@ int mark_victim(struct tracepoint__oom__mark_victim *args)
 	return 0;
 }
 
+/* Ignored, it ends nobody; that SIGKILL has to come after it counts all the same. */
+static __always_inline void remember_ignored_term(u32 tgid)
+{
+	struct blame *known = blames.lookup(&tgid);
+	struct blame blame = {};
+
+	if (known)
+		blame = *known;
+	if (blame.term_ns || blame.signal == SIGKILL)
+		return;
+	blame.term_ns = bpf_ktime_get_boot_ns();
+	if (blames.update(&tgid, &blame))
+		drop(DROP_BLAMES_FULL);
+}
+
 static __always_inline void count_life(u32 group, u16 life, u16 slot, u64 amount)
 {
 	struct lives_key key = { .group = group, .life = life, .slot = slot };

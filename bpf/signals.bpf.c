@@ -22,6 +22,7 @@ enum disposition {
 
 /* include/trace/events/signal.h: TRACE_SIGNAL_* */
 #define RESULT_DELIVERED	0
+#define RESULT_IGNORED		1
 #define RESULT_LOSE_INFO	4
 
 /* include/uapi/asm-generic/siginfo.h */
@@ -182,6 +183,8 @@ int signal_generate(struct raw_tracepoint *ctx)
 	    DROP_SIGNALS_GENERATED_FULL);
 	if (!target.tgid)
 		return 0;
+	if (key.result == RESULT_IGNORED && signal == SIGTERM)
+		remember_ignored_term(target.tgid);
 	if (key.result == RESULT_DELIVERED)
 		remember_generated(is_shared ? target.tgid : tid, signal, is_shared);
 	else if (key.result != RESULT_LOSE_INFO)

@@ -194,7 +194,7 @@ def processes(sources: Sources, snapshot: Snapshot) -> Families:
     )  # fmt: skip
     yield _gauge(
         "zombies", "Dead processes that their parent has not reaped, by its group.", ("parent",),
-        (((name,), counts.zombies[name]) for name in {*declared, *counts.zombies}),
+        (((name,), counts.zombies[name]) for name in sorted({*names, *counts.zombies})),
     )  # fmt: skip
     yield _gauge(
         "group_signals_pending", "Processes that have the signal pending.", ("group", "signal"),

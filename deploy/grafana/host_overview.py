@@ -40,9 +40,13 @@ def rate(metric: str, by: str, matchers: str = "") -> str:
     return f"sum by ({by}) (rate(pidinfod_{metric}{{{selector}}}[$__rate_interval]))"
 
 
-def quantile(share: float) -> str:
-    buckets = rate("ft_call_duration_seconds_bucket", "syscall, le")
-    return f"histogram_quantile({share}, {buckets})"
+def quantiles(histogram: str, by: str) -> tuple[tuple[str, str], ...]:
+    """Median and 99th percentile of a histogram, by a label."""
+    buckets = rate(f"{histogram}_bucket", f"{by}, le")
+    return (
+        (f"histogram_quantile(0.5, {buckets})", f"{{{{{by}}}}} median"),
+        (f"histogram_quantile(0.99, {buckets})", f"{{{{{by}}}}} 99 %"),
+    )
 
 
 def build() -> dashboard.Dashboard:
@@ -91,13 +95,42 @@ def build() -> dashboard.Dashboard:
              "{{sender}} to {{target}}"),
         ),
         graph(
+            "Signals waiting for delivery", "From generation to delivery; long ones were blocked "
+            "or their target did not run.", "s", *quantiles("signal_delivery_seconds", "class"),
+        ),
+        graph(
+            "Attempts that failed", "kill(2) and its kin that got an error, by error and sender; "
+            "signal 0, which only asks, is not among them.", "ops",
+            (rate("kill_failures_total", "errno, sender"), "{{sender}} {{errno}}"),
+        ),
+        graph(
+            "Killed", "Processes ended by a signal or the OOM killer, by group. `pidinfod deaths` "
+            "on the host tells who did it.", "ops",
+            (rate("exits_total", "group, status", 'reason!="exited"'), "{{group}} {{status}}"),
+        ),
+        graph(
+            "Shutdowns", "From SIGTERM to the exit, by group.", "s",
+            *quantiles("shutdown_seconds", "group"),
+        ),
+        graph(
+            "Escalations", "Processes that SIGTERM did not end and SIGKILL did, by group.", "ops",
+            (rate("shutdown_escalations_total", "group"), "{{group}}"),
+        ),
+        graph(
+            "Zombies", "The dead that their parent has not reaped, by its group.", "short",
+            (f"sum by (parent) (pidinfod_zombies{{{HOST}}})", "{{parent}}"),
+        ),
+        graph(
+            "Time to be reaped", "From the exit to the kernel's forgetting, by the parent's group.",
+            "s", *quantiles("reap_delay_seconds", "parent"),
+        ),
+        graph(
             "Calls of the patched kernel", "get_pid_info and the ft_* calls, by result.", "ops",
             (rate("ft_calls_total", "syscall, result"), "{{syscall}} {{result}}"),
         ),
         graph(
             "Latency of the patched kernel's calls", "Median and 99th percentile.", "s",
-            (quantile(0.5), "{{syscall}} median"),
-            (quantile(0.99), "{{syscall}} 99 %"),
+            *quantiles("ft_call_duration_seconds", "syscall"),
         ),
         attached,
         graph(

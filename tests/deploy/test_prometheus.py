@@ -108,10 +108,15 @@ def test_dashboard_is_what_its_code_makes():
 @pytest.fixture(scope="module")
 def busy(lab, prometheus):
     """Something to see in every panel: two scrapes apart."""
-    lab.exec("/root/src/ft_workload")
-    time.sleep(2 * INTERVAL)
-    lab.exec("/root/src/ft_workload")
-    time.sleep(2 * INTERVAL)
+    # One leaves when it is asked, one has to be killed; and a call that fails.
+    shutdowns = (
+        "sleep 99 & kill $!; wait; trap '' TERM; sleep 99 & trap - TERM; "
+        "sleep 0.2; kill $!; kill -KILL $!; wait; ! kill -TERM 3999999"
+    )
+    for _ in range(2):
+        lab.exec("/root/src/ft_workload")
+        lab.exec("bash", "-c", shutdowns)
+        time.sleep(2 * INTERVAL)
 
 
 @pytest.mark.parametrize(("title", "expression"), panels())

@@ -72,6 +72,7 @@ def test_supervisor_escalates(daemon):
     death = death_of(daemon, child.pid)
     assert death["signal"] == "SIGKILL"
     assert death["blame"]["sender_pid"] == os.getpid()
+    assert 0.2e9 <= death["term_before_ns"] < 5e9
 
 
 def test_supervisor_escalates_on_a_handler(daemon):
