@@ -35,23 +35,47 @@ enum drop_cause {
 
 BPF_PERCPU_ARRAY(drops, u64, DROP_CAUSES);
 
+/*
+ * What came by, counted before anything else can go wrong: of each of these, seen is
+ * counted + dropped. decode.py has the names, in this order.
+ */
+enum event {
+	EVENT_FORK,
+	EVENT_EXEC,
+	EVENT_EXIT,
+	EVENT_SIGNAL_GENERATED,
+	EVENT_SIGNAL_DELIVERED,
+	EVENT_FT_CALL,
+	EVENTS,
+};
+
+BPF_PERCPU_ARRAY(seen, u64, EVENTS);
+
+static __always_inline void see(u32 event)
+{
+	u64 *count = seen.lookup(&event);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
 static __always_inline void drop(u32 cause)
 {
 	u64 *count = drops.lookup(&cause);
 
 	if (count)
-		(*count)++;
+		__sync_fetch_and_add(count, 1);
 }
 
 /*
  * Add to a counter, as a map's lookup_or_try_init() gave it; without one the map
- * was full. A program is not interrupted by another on its CPU (the kernel skips
- * the second and counts it as a miss of that program), so += is enough.
+ * was full. Atomic, although the counter is this CPU's own: the program of a raw
+ * tracepoint may interrupt another.
  */
 static __always_inline void add(u64 *count, u64 amount, u32 cause)
 {
 	if (count)
-		*count += amount;
+		__sync_fetch_and_add(count, amount);
 	else
 		drop(cause);
 }

@@ -238,6 +238,10 @@ def probes(sources: Sources, snapshot: Snapshot) -> Families:
     # A program that would interrupt another on its CPU is not run.
     dropped["probe_missed",] = sum(stat.misses for stat in stats.values())
     yield _counter("dropped", "What could not be counted.", ("cause",), dropped)
+    yield _counter(
+        "events_seen", "What the probes saw: each was counted or dropped.", ("event",),
+        {(event,): count for event, count in decode.seen(snapshot.seen).items()},
+    )  # fmt: skip
 
 
 def maps(sources: Sources, snapshot: Snapshot) -> Families:

@@ -34,6 +34,9 @@ DROP_CAUSES = (
     "lives_full", "kill_calls_full", "kill_probes_full", "zombies_full", "delivery_full",
 )  # fmt: skip
 
+# bpf/common.bpf.c: enum event
+EVENTS = ("fork", "exec", "exit", "signal_generated", "signal_delivered", "ft_call")
+
 # bpf/deaths.bpf.c: enum life
 LIFETIME, LIFETIME_NS, SHUTDOWN, SHUTDOWN_NS, ESCALATIONS, OOM_KILLS = range(6)
 REAP_DELAY, REAP_DELAY_NS = 6, 7
@@ -236,6 +239,11 @@ def unmatched_deliveries(counts: Counts) -> Counter[Labels]:
 def drops(counts: Sequence[int]) -> dict[str, int]:
     """By cause."""
     return dict(zip(DROP_CAUSES, counts, strict=True))
+
+
+def seen(counts: Sequence[int]) -> dict[str, int]:
+    """By event."""
+    return dict(zip(EVENTS, counts, strict=True))
 
 
 def group_of(entries: Mapping[bytes, bytes]) -> dict[int, int]:

@@ -96,6 +96,7 @@ HANDED_MAPS = {
     "delivery": True,
     "zombies": False,
     "drops": True,
+    "seen": True,
 }
 
 PF_KTHREAD = 0x00200000

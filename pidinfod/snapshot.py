@@ -39,6 +39,7 @@ class Snapshot:
 
     counts: Mapping[str, Mapping[bytes, int]]
     drops: tuple[int, ...]
+    seen: tuple[int, ...]
     entries: Mapping[str, int]
     groups: decode.GroupNames
     processes: ProcessCounts
@@ -69,11 +70,11 @@ def take(sources: Sources) -> Snapshot:
     """Read everything once."""
     counts: dict[str, dict[bytes, int]] = {}
     plain: dict[str, dict[bytes, bytes]] = {}
-    drops: list[int] = []
+    arrays: dict[str, list[int]] = {"drops": [], "seen": []}
     for name, handle in sources.loaded.maps.items():
         try:
-            if name == "drops":
-                drops = libbpf.read_percpu_array(handle)
+            if name in arrays:
+                arrays[name] = libbpf.read_percpu_array(handle)
             elif handle.is_percpu:
                 counts[name] = libbpf.read_counts(handle)
             else:
@@ -85,7 +86,8 @@ def take(sources: Sources) -> Snapshot:
     group_of = decode.group_of(plain.get("group_of", {}))
     return Snapshot(
         counts=counts,
-        drops=tuple(drops),
+        drops=tuple(arrays["drops"]),
+        seen=tuple(arrays["seen"]),
         entries={name: len(table) for name, table in (counts | plain).items()},
         groups=groups,
         processes=count_processes(group_processes(sources, groups, group_of)),
