@@ -39,17 +39,17 @@ BPF_PERCPU_ARRAY(drops, u64, DROP_CAUSES);
  * What came by, counted before anything else can go wrong: of each of these, seen is
  * counted + dropped. decode.py has the names, in this order.
  */
-enum event {
-	EVENT_FORK,
-	EVENT_EXEC,
-	EVENT_EXIT,
-	EVENT_SIGNAL_GENERATED,
-	EVENT_SIGNAL_DELIVERED,
-	EVENT_FT_CALL,
-	EVENTS,
+enum seen_event {
+	SEEN_FORK,
+	SEEN_EXEC,
+	SEEN_EXIT,
+	SEEN_SIGNAL_GENERATED,
+	SEEN_SIGNAL_DELIVERED,
+	SEEN_FT_CALL,
+	SEEN_EVENTS,
 };
 
-BPF_PERCPU_ARRAY(seen, u64, EVENTS);
+BPF_PERCPU_ARRAY(seen, u64, SEEN_EVENTS);
 
 static __always_inline void see(u32 event)
 {

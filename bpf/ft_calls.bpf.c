@@ -105,7 +105,7 @@ int exit_ft_call(struct pt_regs *ctx)
 
 	if (!call)
 		return 0;
-	see(EVENT_FT_CALL);
+	see(SEEN_FT_CALL);
 	ns = bpf_ktime_get_ns() - call->start_ns;
 	key.syscall = call->syscall;
 	key.signal = call->signal;

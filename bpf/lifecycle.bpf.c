@@ -42,7 +42,7 @@ int task_newtask(struct tracepoint__task__task_newtask *args)
 	struct forks_key key = {};
 	u64 zero = 0;
 
-	see(EVENT_FORK);
+	see(SEEN_FORK);
 	key.group = group_of_current();
 	if (args->clone_flags & CLONE_THREAD)
 		key.kind = KIND_THREAD;
@@ -61,7 +61,7 @@ int sched_process_exec(struct tracepoint__sched__sched_process_exec *args)
 	u64 zero = 0;
 	u32 group;
 
-	see(EVENT_EXEC);
+	see(SEEN_EXEC);
 	bpf_get_current_comm(&comm, sizeof(comm));
 	group = group_by_comm(&comm);
 	/* A thread that execs takes its leader's id. */
@@ -128,7 +128,7 @@ int sched_process_exit(struct tracepoint__sched__sched_process_exit *args)
 		return 0;
 #endif
 
-	see(EVENT_EXIT);
+	see(SEEN_EXIT);
 	death.status = exit_status(leader, signal);
 	fill_death(&death, leader, id >> 32);
 	count_lives(&death);

@@ -168,7 +168,7 @@ int signal_generate(struct raw_tracepoint *ctx)
 	struct comm comm = {};
 	int code = signal_code(info);
 
-	see(EVENT_SIGNAL_GENERATED);
+	see(SEEN_SIGNAL_GENERATED);
 	READ_MEMBER(tid, task, OFF_TASK_PID);
 	READ_MEMBER(comm, task, OFF_TASK_COMM);
 	key.signal = signal;
@@ -201,7 +201,7 @@ int signal_deliver(struct tracepoint__signal__signal_deliver *args)
 	struct signals_delivered_key key = {};
 	u64 zero = 0;
 
-	see(EVENT_SIGNAL_DELIVERED);
+	see(SEEN_SIGNAL_DELIVERED);
 	key.signal = args->sig;
 	key.target = group_of_current();
 	if (args->sa_handler == 0)

@@ -34,7 +34,7 @@ DROP_CAUSES = (
     "lives_full", "kill_calls_full", "kill_probes_full", "zombies_full", "delivery_full",
 )  # fmt: skip
 
-# bpf/common.bpf.c: enum event
+# bpf/common.bpf.c: enum seen_event
 EVENTS = ("fork", "exec", "exit", "signal_generated", "signal_delivered", "ft_call")
 
 # bpf/deaths.bpf.c: enum life

@@ -57,7 +57,7 @@ def test_histogram_is_cumulative_and_keeps_what_is_out_of_range():
     ("file", "enum", "prefix", "names"),
     [
         ("common", "drop_cause", "DROP_", (*decode.DROP_CAUSES, "causes")),
-        ("common", "event", "EVENT_", decode.EVENTS),
+        ("common", "seen_event", "SEEN_", (*decode.EVENTS, "events")),
         ("signals", "origin", "ORIGIN_", decode.ORIGINS),
         ("signals", "disposition", "DISPOSITION_", decode.DISPOSITIONS),
         ("delivery", "signal_class", "CLASS_", decode.SIGNAL_CLASSES),
