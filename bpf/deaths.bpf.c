@@ -176,7 +176,8 @@ static __always_inline void fill_death(struct death *death, void *leader, u32 tg
 	death->pid = tgid;
 	death->uid = bpf_get_current_uid_gid();
 	death->cgroup_id = bpf_get_current_cgroup_id();
-	death->is_oom_victim = !oom_victims.delete(&tgid);
+	if ((death->status & 0x7f) == SIGKILL)
+		death->is_oom_victim = !oom_victims.delete(&tgid);
 	if (blame) {
 		death->blame = *blame;
 		blames.delete(&tgid);
