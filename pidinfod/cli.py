@@ -8,9 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from pidinfod import __version__
+from pidinfod import DEFAULT_CONFIG, __version__
 
-DEFAULT_CONFIG = Path("/etc/pidinfod/config.yml")
 EXIT_OK, EXIT_USAGE = 0, 2
 
 
@@ -57,16 +56,15 @@ def main(argv: list[str] | None = None) -> int:
         # Neither bcc nor an HTTP server is imported for a question.
         from pidinfod import once
 
-        return once.main(args.once, args.format, sys.stdout, sys.stderr)
+        return once.main(args.once, args.format, args.config, sys.stdout, sys.stderr)
 
     import logging
 
     from pidinfod import config as configuration
 
     logging.basicConfig(level=logging.INFO, format="pidinfod: %(levelname)s: %(message)s")
-    path = args.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
     try:
-        config = configuration.read(path) if path else configuration.Config()
+        config = configuration.load(args.config)
         if args.listen:
             config = replace(config, listen=configuration.parse_listen(args.listen))
     except configuration.ConfigError as error:
@@ -76,7 +74,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"pidinfod: --listen: {error}", file=sys.stderr)
         return EXIT_USAGE
     if args.check_config:
-        print(f"{path or 'no file: the defaults'}: good")
+        path = args.config or Path(DEFAULT_CONFIG)
+        print(f"{path}: good" if path.exists() else f"no {path}, so the defaults: good")
         return EXIT_OK
     if args.check:
         from pidinfod import check

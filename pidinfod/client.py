@@ -14,10 +14,21 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlencode
 
+from pidinfod import DEFAULT_CONFIG
+
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
-SOCKET = Path("/run/pidinfod/pidinfod.sock")
 FOLLOW_SECONDS = 0.5
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def daemon_socket(given: Path | None) -> Path:
+    """Where the daemon of this configuration, or of the usual one, can be asked.
+
+    Raises ConfigError.
+    """
+    from pidinfod import config
+
+    return config.load(given).socket
 
 
 class DaemonError(Exception):
@@ -87,8 +98,16 @@ def main(argv: list[str], out: TextIO, err: TextIO) -> int:
     parser.add_argument("--signal", metavar="S", help="killed by this signal, like SIGKILL")
     parser.add_argument("--since", metavar="T", help="15m, 2h, 1d ago, or seconds since 1970")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="one a line")
-    parser.add_argument("--socket", type=Path, default=SOCKET, help=f"default: {SOCKET}")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"of the daemon; default: {DEFAULT_CONFIG}"
+    )
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="in place of its own")
     args = parser.parse_args(argv)
+    try:
+        socket_path = args.socket or daemon_socket(args.config)
+    except ValueError as error:
+        print(error, file=err)
+        return EXIT_USAGE
     since = None
     if args.since is not None:
         try:
@@ -102,7 +121,7 @@ def main(argv: list[str], out: TextIO, err: TextIO) -> int:
     told: set[tuple[int, float]] = set()
     try:
         while True:
-            deaths = ask(args.socket, group=args.group, signal=name, since=since)
+            deaths = ask(socket_path, group=args.group, signal=name, since=since)
             for death in reversed(deaths):
                 if (death["pid"], death["started"]) in told:
                     continue

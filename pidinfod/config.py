@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from pidinfod import DEFAULT_CONFIG
+
 COMM_MAX = 15  # a process's name in bytes; the kernel cuts longer ones
 GROUPS_MAX = 4096
 DEATHS_MAX = 1_000_000
@@ -39,7 +41,7 @@ class Config:
     groups: tuple[Group, ...] = ()
 
 
-class ConfigError(Exception):
+class ConfigError(ValueError):
     """One or more faults, one line each."""
 
 
@@ -164,6 +166,13 @@ def parse(text: str, file: str) -> Config:
     if reader.faults:
         raise ConfigError("\n".join(reader.faults))
     return config
+
+
+def load(given: Path | None) -> Config:
+    """The configuration of the file that was given, of the usual one if there is none, or the
+    defaults. Raises ConfigError."""
+    path = given or Path(DEFAULT_CONFIG)
+    return read(path) if given or path.exists() else Config()
 
 
 def read(path: Path) -> Config:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TextIO
 
 from pidinfod import pid_info, procfs
@@ -26,8 +27,11 @@ POLICIES = {
 }  # fmt: skip
 
 
-def main(pid_text: str, form: str, out: TextIO, err: TextIO) -> int:
-    """Print what is known of a PID; returns the exit status."""
+def main(pid_text: str, form: str, config: Path | None, out: TextIO, err: TextIO) -> int:
+    """Print what is known of a PID; returns the exit status.
+
+    `config` is the daemon's configuration, which says where it can be asked of the dead.
+    """
     if not pid_text.isascii() or not pid_text.isdigit() or not 0 < int(pid_text) <= PID_MAX:
         print(f"pidinfod: --once: expected a PID from 1 to {PID_MAX}, got {pid_text!r}", file=err)
         return EXIT_USAGE
@@ -35,7 +39,11 @@ def main(pid_text: str, form: str, out: TextIO, err: TextIO) -> int:
     try:
         info = pid_info.read(pid) if pid_info.is_supported() else procfs.read(pid)
     except ProcessLookupError:
-        death = of_the_dead(pid)
+        try:
+            death = of_the_dead(pid, config)
+        except ValueError as error:
+            print(error, file=err)
+            return EXIT_USAGE
         if death:
             out.write(json.dumps(death, indent=2) + "\n" if form == "json" else death_text(death))
             return EXIT_OK
@@ -48,12 +56,15 @@ def main(pid_text: str, form: str, out: TextIO, err: TextIO) -> int:
     return EXIT_OK
 
 
-def of_the_dead(pid: int) -> dict[str, Any] | None:
-    """What the running daemon, if there is one, remembers of a PID that is gone."""
+def of_the_dead(pid: int, config: Path | None) -> dict[str, Any] | None:
+    """What the running daemon, if there is one, remembers of a PID that is gone.
+
+    Raises ValueError for a bad configuration.
+    """
     from pidinfod import client
 
     try:
-        deaths = client.ask(client.SOCKET, pid=pid, limit=1)
+        deaths = client.ask(client.daemon_socket(config), pid=pid, limit=1)
     except client.DaemonError:
         return None
     return {"state": "dead", "source": "pidinfod", **deaths[0]} if deaths else None

@@ -22,7 +22,7 @@ def daemon(tmp_path_factory, tracefs):
     config.write_text(f"socket: {folder}/socket\n")
     running = Daemon(folder, "--config", str(config))
     running.wait_until_ready()
-    running.path = folder / "socket"
+    running.path, running.config = folder / "socket", config
     yield running
     status, errors = running.stop()
     assert status == 0, errors
@@ -183,6 +183,31 @@ def test_command(daemon):
         [*command[:4], "--socket", "/nonexistent"], cwd=REPO, capture_output=True, text=True
     )
     assert (none.returncode, len(none.stderr.splitlines())) == (1, 1)
+
+
+def test_once_of_the_dead(daemon):
+    """The daemon answers for it; a PID that nobody had is nobody."""
+    child = start("sh", "-c", "exit 43")
+    child.wait()
+    death = death_of(daemon, child.pid)
+
+    def once(pid):
+        command = [sys.executable, "-m", "pidinfod", "--config", str(daemon.config)]
+        return subprocess.run(
+            [*command, "--once", str(pid), "--format", "json"],
+            cwd=REPO, capture_output=True, text=True,
+        )  # fmt: skip
+
+    answer = once(child.pid)
+    assert answer.returncode == 0
+    assert json.loads(answer.stdout) == {"state": "dead", "source": "pidinfod", **death}
+    assert once(3999999).returncode == 3
+
+
+def test_command_reads_the_daemons_configuration(daemon):
+    command = [sys.executable, "-m", "pidinfod", "deaths", "--config", str(daemon.config)]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_follow(daemon):
