@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The man pages: well formed, in the package, true to the kernel's own text, and their examples
-compile and run."""
+compile and run. That their errors are those that the calls give, lab/test_selftests.py checks."""
 
 import gzip
 import re
@@ -14,6 +14,13 @@ PAGES = sorted(MAN.glob("*.[1-8]"))
 CALLS = ("get_pid_info", "ft_fork", "ft_kill", "ft_wait")
 PATCHES = sorted((REPO / "kernel/patches/6.12").glob("*.patch"))
 SERIES = "".join(path.read_text() for path in PATCHES)
+GUIDE = "".join(
+    line[1:] + "\n"
+    for line in re.search(
+        r"^\+\+\+ b/Documentation/userspace-api/get_pid_info\.rst\n@@.*\n((?:\+.*\n)+)",
+        SERIES, re.MULTILINE,
+    )[1].splitlines()
+)  # fmt: skip
 HEADER = (REPO / "kernel/include/uapi/linux/pid_info.h").read_text()
 
 
@@ -76,6 +83,54 @@ def test_pid_info_names_every_field_and_group():
     groups = re.findall(r"^#define (PID_INFO_\w+)\s+\(1ULL << \d+\)\s", HEADER, re.MULTILINE)
     table = re.search(r"^\.TS$.*?^\.TE$", text, re.MULTILINE | re.DOTALL)[0]
     assert sorted(re.findall(r"^(PID_INFO_\w+)\t", table, re.MULTILINE)) == sorted(groups)
+
+
+def fields_of_groups():
+    """The fields that pid_info(7) has under each group."""
+    text = plain((MAN / "pid_info.7").read_text())
+    parts = re.split(r"^\.SS (PID_INFO_\w+(?:, PID_INFO_\w+)*)\n", text, flags=re.MULTILINE)
+    for heading, body in zip(parts[1::2], parts[2::2], strict=True):
+        body = re.split(r"^\.S[SH] ", body, flags=re.MULTILINE)[0]
+        tags = re.findall(r"^\.TP\n\.IR? (.*)", body, re.MULTILINE)
+        fields = set(re.findall(r"\w+", " ".join(tags)))
+        for group in heading.split(", "):
+            name = group.removeprefix("PID_INFO_").lower()
+            several = ", " in heading
+            yield group, {f for f in fields if not several or f == name or f.startswith(name + "_")}
+
+
+def test_guide_and_page_agree_on_who_may_see_what():
+    """Each field is once in the table of Documentation/, with the mode of its group."""
+    table = re.search(r"^fields +who .*?\n=.*?\n(.*?)\n=", GUIDE, re.MULTILINE | re.DOTALL)[1]
+    by_field = {}
+    for line in table.splitlines():
+        names, mode, _ = re.split(r"  +", line, maxsplit=2)
+        for name in names.split(", "):
+            assert name not in by_field
+            by_field[name] = mode
+    page = (MAN / "pid_info.7").read_text()
+    by_group = dict(re.findall(r"^(PID_INFO_\w+)\t(\w+)\t/proc/PID/", page, re.MULTILINE))
+
+    given = {"children_cap", "root_cap", "cwd_cap"}
+    expected = {
+        field: by_group[group] for group, fields in fields_of_groups() for field in fields - given
+    }
+    assert by_field == expected
+    struct = re.search(r"^struct pid_info \{.*?^\};", HEADER, re.MULTILINE | re.DOTALL)[0]
+    fields = set(re.findall(r"(\w+)(?:\[\w+\])?;", struct))
+    assert set(by_field) == fields - given - {"mask", "size", "reserved"}
+
+
+def test_guide_and_pages_agree_on_errors():
+    rows = {
+        call: set(re.findall(r"^\.TP\n\.B (E\w+)$", (MAN / f"{call}.2").read_text(), re.MULTILINE))
+        for call in CALLS
+    }
+    table = re.search(r"^error +when\n=.*?\n(.*?)\n=", GUIDE, re.MULTILINE | re.DOTALL)[1]
+    assert set(re.findall(r"^(E\w+) ", table, re.MULTILINE)) == rows.pop("get_pid_info")
+    for call, errors in rows.items():
+        line = re.search(rf"^{call}\(\)  .*  (E[\w, ]+)$", GUIDE, re.MULTILINE)[1]
+        assert set(line.split(", ")) | {"ENOSYS"} == errors
 
 
 def test_package_holds_them():

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The series' own kselftests, on every kernel that has a series."""
+"""The series' own kselftests, on every kernel that has a series, and the errors they provoke."""
+
+import re
 
 import pytest
-from conftest import Lab
+from conftest import REPO, Lab
+
+PROGRAMS = {"pid_info/pid_info_test"} | {
+    f"ft_calls/{name}_test" for name in ("fork", "kill", "wait")
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -14,13 +20,29 @@ def lab_6_1(programs):
     guest.run("down")
 
 
+def check_selftests(guest):
+    """All pass, and the errors that the calls gave are those of the ERRORS of their man pages."""
+    printed = guest.run_selftests()
+    assert set(printed) == PROGRAMS
+    provoked = set(
+        re.findall(r"^# error of (\w+): (E\w+)$", "\n".join(printed.values()), re.MULTILINE)
+    )
+    documented = set()
+    for call in ("get_pid_info", "ft_fork", "ft_kill", "ft_wait"):
+        page = (REPO / f"kernel/man/{call}.2").read_text()
+        errors = re.search(r"^\.SH ERRORS\n(.*?)^\.SH ", page, re.MULTILINE | re.DOTALL)[1]
+        rows = re.findall(r"^\.TP\n\.B (E\w+)$", errors, re.MULTILINE)
+        assert len(rows) == len(set(rows)) > 0
+        documented |= {(call, row) for row in rows}
+    assert provoked == documented
+
+
 def test_selftests_on_6_12(lab):
-    cases = lab.run_selftests()
-    assert set(cases) >= {"pid_info/pid_info_test", "ft_calls/kill_test"}
+    check_selftests(lab)
 
 
 def test_selftests_on_6_1(lab_6_1):
-    assert lab_6_1.run_selftests()
+    check_selftests(lab_6_1)
 
 
 def test_daemon_on_6_1(lab_6_1, programs):
