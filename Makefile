@@ -35,7 +35,7 @@ test: setup
 	echo "== kernel: 6.1"; kernel/build --series 6.1 ; \
 	echo "== tests"; \
 	$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" $$venv/bin/python3 -m pytest -v \
-		tests/unit tests/host tests/lab tests/deploy
+		tests/unit tests/host tests/both tests/lab tests/deploy
 
 # The series on a kernel with KASAN, lockdep and fault injection; SECONDS for each part.
 SECONDS ?= 300

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,6 +30,19 @@ class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
         """The sum of the samples that have these labels; 0 when there is none."""
         wanted = set(labels.items())
         return sum(v for (n, found), v in self.items() if n == name and wanted <= found)
+
+    def since(self, before: Scrape) -> Scrape:
+        """What went up or down; samples that did not change are left out."""
+        changes = {key: value - before.get(key, 0.0) for key, value in self.items()}
+        return Scrape({key: change for key, change in changes.items() if change})
+
+    def table(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """The samples of one name, by the values of its labels."""
+        return {
+            tuple(dict(found)[label] for label in labels): value
+            for (n, found), value in self.items()
+            if n == name
+        }
 
 
 def scrape(url: str) -> Scrape:
@@ -158,3 +172,22 @@ def daemon(tmp_path: Path, tracefs: None) -> Iterator[Daemon]:
     yield running
     running.process.kill()
     running.process.wait()
+
+
+@pytest.fixture(scope="session")
+def host(programs: Path, tracefs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """This machine, with one daemon for all tests."""
+    import machine
+
+    folder = tmp_path_factory.mktemp("host")
+    with machine.started(folder) as daemon:
+        yield machine.Host(daemon, programs, folder)
+
+
+@pytest.fixture(scope="module", params=["host", "lab"])
+def machine(request: pytest.FixtureRequest) -> Any:
+    """This machine on its stock kernel, then the lab's guest on the patched one."""
+    import machine
+
+    found = request.getfixturevalue(request.param)
+    return machine.Guest(found) if request.param == "lab" else found

@@ -10,65 +10,129 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "ft.h"
+#include "roles.h"
 
-#define TARGETS	3
 #define SENDERS	2
+#define TARGETS	3
+
+static const char *const senders[SENDERS] = { "storm-1", "storm-2" };
+static const char *const targets[TARGETS] = { "storm-handles", "storm-ignores", "storm-blocks" };
+
+static struct shared {
+	pid_t targets[TARGETS];
+	int ready;
+	long total;
+	long sent[SENDERS][TARGETS];
+	long handled;
+} *shared;
+
+static void map_shared(int fd)
+{
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(shared != MAP_FAILED);
+}
 
 static void handle(int sig)
 {
 	(void)sig;
+	shared->handled++;
 }
 
-static pid_t target(int kind)
+static void leave(int sig)
 {
-	sigset_t set;
-	pid_t pid = fork();
+	(void)sig;
+	_exit(0);
+}
 
-	CHECK(pid >= 0);
-	if (pid)
-		return pid;
-	prctl(PR_SET_NAME, "storm-target");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGUSR1, kind == 0 ? handle : SIG_IGN);
-	if (kind == 2) {
-		sigemptyset(&set);
+/* SIGTERM waits until the last SIGUSR1 is handled. */
+static void target(int index)
+{
+	struct sigaction action = { .sa_handler = index == 1 ? SIG_IGN : handle };
+	sigset_t set;
+
+	CHECK(signal(SIGTERM, leave) != SIG_ERR);
+	sigemptyset(&action.sa_mask);
+	sigaddset(&action.sa_mask, SIGTERM);
+	CHECK(!sigaction(SIGUSR1, &action, NULL));
+	sigemptyset(&set);
+	if (index == 2)
 		sigaddset(&set, SIGUSR1);
-		sigprocmask(SIG_BLOCK, &set, NULL);
-		signal(SIGUSR1, handle);
-	}
+	CHECK(!sigprocmask(SIG_SETMASK, &set, NULL));
+	__atomic_fetch_add(&shared->ready, 1, __ATOMIC_RELEASE);
 	for (;;)
 		pause();
 }
 
+static void sender(int index)
+{
+	long i;
+
+	for (i = index; i < shared->total; i += SENDERS) {
+		CHECK(!kill(shared->targets[i % TARGETS], SIGUSR1));
+		shared->sent[index][i % TARGETS]++;
+	}
+}
+
+static pid_t start(const char *role, int fd)
+{
+	const char *path = role_path(role);
+	char argument[16];
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		snprintf(argument, sizeof(argument), "%d", fd);
+		execl(path, path, argument, NULL);
+		CHECK(!"exec");
+	}
+	return pid;
+}
+
+static void reap(pid_t pid)
+{
+	int status;
+
+	CHECK(waitpid(pid, &status, 0) == pid && !status);
+}
+
+static void print(void)
+{
+	int s, t;
+
+	printf("{\"handled\": %ld, \"sent\": [", shared->handled);
+	for (s = 0; s < SENDERS; s++)
+		for (t = 0; t < TARGETS; t++)
+			printf("%s[\"%s\", \"%s\", %ld]", s || t ? ", " : "", senders[s],
+			       targets[t], shared->sent[s][t]);
+	printf("]}\n");
+}
+
 static int signals(long total)
 {
-	long *sent = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t targets[TARGETS], senders[SENDERS];
-	long i;
-	int k;
+	int fd = memfd_create("storm", 0), k;
+	pid_t pids[SENDERS];
 
-	CHECK(sent != MAP_FAILED);
+	CHECK(fd >= 0 && !ftruncate(fd, sizeof(*shared)));
+	map_shared(fd);
+	shared->total = total;
 	for (k = 0; k < TARGETS; k++)
-		targets[k] = target(k);
-	usleep(300000);
-	for (k = 0; k < SENDERS; k++) {
-		senders[k] = fork();
-		if (senders[k])
-			continue;
-		for (i = k; i < total; i += SENDERS) {
-			CHECK(!kill(targets[i % TARGETS], SIGUSR1));
-			__atomic_fetch_add(&sent[i % TARGETS], 1, __ATOMIC_RELAXED);
-		}
-		_exit(0);
+		shared->targets[k] = start(targets[k], fd);
+	while (__atomic_load_n(&shared->ready, __ATOMIC_ACQUIRE) < TARGETS)
+		usleep(1000);
+	for (k = 0; k < SENDERS; k++)
+		pids[k] = start(senders[k], fd);
+	for (k = 0; k < SENDERS; k++)
+		reap(pids[k]);
+	for (k = 0; k < TARGETS; k++) {
+		CHECK(!kill(shared->targets[k], SIGTERM));
+		reap(shared->targets[k]);
 	}
 	for (k = 0; k < SENDERS; k++)
-		CHECK(waitpid(senders[k], NULL, 0) == senders[k]);
-	for (k = 0; k < TARGETS; k++) {
-		kill(targets[k], SIGKILL);
-		waitpid(targets[k], NULL, 0);
-	}
-	printf("{\"handled\": %ld, \"ignored\": %ld, \"blocked\": %ld}\n", sent[0], sent[1], sent[2]);
+		forget_role(senders[k]);
+	for (k = 0; k < TARGETS; k++)
+		forget_role(targets[k]);
+	print();
 	return 0;
 }
 
@@ -106,6 +170,20 @@ static int lives(long total)
 
 int main(int argc, char **argv)
 {
+	const char *role = role_of(argv[0]);
+	int k;
+
+	for (k = 0; k < TARGETS; k++)
+		if (argc == 2 && !strcmp(role, targets[k])) {
+			map_shared(atoi(argv[1]));
+			target(k);
+		}
+	for (k = 0; k < SENDERS; k++)
+		if (argc == 2 && !strcmp(role, senders[k])) {
+			map_shared(atoi(argv[1]));
+			sender(k);
+			return 0;
+		}
 	CHECK(argc == 3 && atol(argv[2]) > 0);
 	return argv[1][0] == 's' ? signals(atol(argv[2])) : lives(atol(argv[2]));
 }
