@@ -17,8 +17,6 @@
 #define SIGURG		23
 #define SIGWINCH	28
 
-#define PF_EXITING	0x00000004
-
 /* decode.py has the layouts of both. */
 struct blame {
 	u64 time_ns;	/* on the boot clock, as all times here */

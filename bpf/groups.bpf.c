@@ -7,6 +7,7 @@
 #define GROUP_KERNEL	0
 #define GROUP_OTHER	1
 
+#define PF_EXITING	0x00000004
 #define PF_KTHREAD	0x00200000
 
 struct comm {
@@ -85,6 +86,8 @@ static __always_inline u32 group_of_current(void)
 		return GROUP_KERNEL;
 	bpf_get_current_comm(&comm, sizeof(comm));
 	group = group_by_comm(&comm);
-	set_group(tid, id >> 32, group);
+	/* One that ends is told of no more: what was kept of it now would stay. */
+	if (!(flags & PF_EXITING))
+		set_group(tid, id >> 32, group);
 	return group;
 }
