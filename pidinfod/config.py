@@ -7,6 +7,7 @@ once; a file with a fault starts nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,18 +16,11 @@ from typing import Any
 import yaml
 
 from pidinfod import DEFAULT_CONFIG
+from pidinfod.rules import CONDITIONS, PATTERNS, Group
 
 COMM_MAX = 15  # a process's name in bytes; the kernel cuts longer ones
-GROUPS_MAX = 4096
-DEATHS_MAX = 1_000_000
-
-
-@dataclass(frozen=True)
-class Group:
-    """A declared group: processes by their names."""
-
-    name: str
-    comm: tuple[str, ...]
+# The least and the most of each number.
+NUMBERS = {"max_groups": (16, 4096), "deaths": (16, 1_000_000), "group_ttl": (0, 604_800)}
 
 
 @dataclass(frozen=True)
@@ -36,6 +30,7 @@ class Config:
     listen: tuple[str, int] = ("127.0.0.1", 10548)
     procfs: Path = Path("/proc")
     max_groups: int = 256
+    group_ttl: int = 300  # seconds without a process, after which a name's gauges go
     deaths: int = 4096  # remembered at most
     socket: Path = Path("/run/pidinfod/pidinfod.sock")
     groups: tuple[Group, ...] = ()
@@ -96,13 +91,19 @@ class _Reader:
             return None
 
     def number(self, node: yaml.Node, what: str) -> int:
-        most = {"max_groups": GROUPS_MAX, "deaths": DEATHS_MAX}[what]
+        least, most = NUMBERS[what]
         if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int":
             value = int(yaml.safe_load(node.value))
-            if 16 <= value <= most:
+            if least <= value <= most:
                 return value
-        self.fault(node, f"{what}: expected a whole number from 16 to {most}")
+        self.fault(node, f"{what}: expected a whole number from {least} to {most}")
         return 0
+
+    def truth(self, node: yaml.Node, what: str) -> bool:
+        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:bool":
+            return bool(yaml.safe_load(node.value))
+        self.fault(node, f"{what}: expected true or false")
+        return False
 
     def comm(self, node: yaml.Node, what: str) -> str:
         name = self.text(node, what)
@@ -110,31 +111,56 @@ class _Reader:
             self.fault(node, f"{what}: {name!r} is longer than {COMM_MAX} bytes, where names end")
         return name
 
-    def comms(self, node: yaml.Node, what: str) -> tuple[str, ...]:
+    def user(self, node: yaml.Node, what: str) -> str:
+        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int":
+            return str(int(yaml.safe_load(node.value)))
+        return self.text(node, what)
+
+    def pattern(self, node: yaml.Node, what: str) -> str:
+        text = self.text(node, what)
+        try:
+            re.compile(text)
+        except re.error as error:
+            self.fault(node, f"{what}: {text!r} is no regular expression: {error}")
+        return text
+
+    def condition(self, node: yaml.Node, what: str) -> tuple[str, ...]:
+        read = self.pattern if what in PATTERNS else {"comm": self.comm, "user": self.user}[what]
         if not isinstance(node, yaml.SequenceNode) or not node.value:
-            self.fault(node, f"{what}: expected a list of process names")
+            kind = "regular expressions" if what in PATTERNS else "names"
+            self.fault(node, f"{what}: expected a list of {kind}")
             return ()
-        return tuple(self.comm(item, what) for item in node.value)
+        return tuple(read(item, what) for item in node.value)
 
     def groups(self, node: yaml.Node, what: str) -> tuple[Group, ...]:
         if not isinstance(node, yaml.SequenceNode):
             self.fault(node, f"{what}: expected a list of groups")
             return ()
+        keys: dict[str, Callable[[yaml.Node, str], Any]] = {
+            "name": self.text, **dict.fromkeys(CONDITIONS, self.condition), "children": self.truth,
+        }  # fmt: skip
         groups: list[Group] = []
         names, comms = {"kernel", "other"}, set[str]()
         for item in node.value:
-            values = self.mapping(item, "group", {"name": self.text, "comm": self.comms})
-            name, comm = values.get("name", ""), values.get("comm", ())
-            for key in ("name", "comm"):
-                if key not in values:
-                    self.fault(item, f"group: {key!r} is missing")
-            if name in names:
-                self.fault(item, f"group: the name {name!r} is taken")
-            for double in comms.intersection(comm):
-                self.fault(item, f"group {name!r}: {double!r} is in another group already")
-            names.add(name)
-            comms.update(comm)
-            groups.append(Group(name, comm))
+            values = self.mapping(item, "group", keys)
+            if not isinstance(item, yaml.MappingNode):
+                continue
+            if "name" not in values:
+                self.fault(item, "group: 'name' is missing")
+            if not any(name in values for name in CONDITIONS):
+                expected = ", ".join(CONDITIONS)
+                self.fault(item, f"group: a condition is missing; expected one of: {expected}")
+            group = Group(**{"name": "", **values})
+            if group.name in names:
+                self.fault(item, f"group: the name {group.name!r} is taken")
+            names.add(group.name)
+            # With more conditions than the name, several groups may share one.
+            if group.is_by_comm:
+                for double in sorted(comms.intersection(group.comm)):
+                    text = f"group {group.name!r}: {double!r} is in another group already"
+                    self.fault(item, text)
+                comms.update(group.comm)
+            groups.append(group)
         return tuple(groups)
 
 
@@ -154,6 +180,7 @@ def parse(text: str, file: str) -> Config:
         "listen": reader.listen,
         "procfs": lambda node, what: Path(reader.text(node, what)),
         "max_groups": reader.number,
+        "group_ttl": reader.number,
         "deaths": reader.number,
         "socket": lambda node, what: Path(reader.text(node, what)),
         "groups": reader.groups,

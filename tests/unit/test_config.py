@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from pidinfod.config import Config, ConfigError, Group, parse
+from pidinfod.config import Config, ConfigError, parse
+from pidinfod.rules import Group
 
 
 def test_empty_file_is_the_defaults():
@@ -9,11 +10,26 @@ def test_empty_file_is_the_defaults():
 
 
 def test_everything():
-    text = "listen: '[::1]:1234'\nmax_groups: 17\ngroups:\n- name: web\n  comm: [nginx]\n"
+    text = (
+        "listen: '[::1]:1234'\nmax_groups: 17\ngroup_ttl: 0\ngroups:\n"
+        "- name: web\n  comm: [nginx]\n"
+        "- name: jobs\n  comm: [sh]\n  exe: [^/bin/]\n  cmdline: ['-c', x]\n  cgroup: [a]\n"
+        "  unit: [cron]\n  container: [0f]\n  user: [root, 1001]\n  children: true\n"
+    )
     config = parse(text, "f")
     assert config.listen == ("::1", 1234)
     assert config.max_groups == 17
-    assert config.groups == (Group("web", ("nginx",)),)
+    assert config.group_ttl == 0
+    jobs = Group(
+        "jobs", ("sh",), ("^/bin/",), ("-c", "x"), ("a",), ("cron",), ("0f",), ("root", "1001"),
+        children=True,
+    )  # fmt: skip
+    assert config.groups == (Group("web", ("nginx",)), jobs)
+
+
+def test_groups_with_more_than_a_name_may_share_it():
+    text = "groups:\n- name: a\n  comm: [x]\n  user: [0]\n- name: b\n  comm: [x]\n"
+    assert [group.comm for group in parse(text, "f").groups] == [("x",), ("x",)]
 
 
 @pytest.mark.parametrize(
@@ -25,7 +41,18 @@ def test_everything():
         ("max_groups: 5", "f:1: max_groups: expected a whole number from 16 to 4096"),
         ("max_groups: 16\nmax_groups: 17", "f:2: configuration: 'max_groups' is given twice"),
         ("groups: web", "f:1: groups: expected a list of groups"),
-        ("groups:\n- name: a", "f:2: group: 'comm' is missing"),
+        ("groups:\n- name: a", "f:2: group: a condition is missing; expected one of: comm, exe"),
+        ("groups:\n- comm: [x]", "f:2: group: 'name' is missing"),
+        ("groups:\n- web", "f:2: group: expected a mapping"),
+        ("groups:\n- name: a\n  units: [x]", "f:3: group: unknown key 'units'; expected one of"),
+        ("groups:\n- name: a\n  exe: [x]\n  exe: [y]", "f:4: group: 'exe' is given twice"),
+        ("groups:\n- name: a\n  exe:\n  - ok\n  - (", "f:5: exe: '(' is no regular expression: "),
+        ("groups:\n- name: a\n  unit: x", "f:3: unit: expected a list of regular expressions"),
+        ("groups:\n- name: a\n  user: []", "f:3: user: expected a list of names"),
+        ("groups:\n- name: a\n  user: [1.5]", "f:3: user: expected a string"),
+        ("groups:\n- name: a\n  cgroup: [7]", "f:3: cgroup: expected a string"),
+        ("groups:\n- name: a\n  comm: [x]\n  children: 1", "f:4: children: expected true or"),
+        ("group_ttl: -1", "f:1: group_ttl: expected a whole number from 0 to 604800"),
         ("groups:\n- name: other\n  comm: [x]", "f:2: group: the name 'other' is taken"),
         ("groups:\n- name: a\n  comm: [x]\n- name: a\n  comm: [y]", "f:4: group: the name 'a'"),
         ("groups:\n- name: a\n  comm: [x]\n- name: b\n  comm: [x]", "f:4: group 'b': 'x' is in"),
