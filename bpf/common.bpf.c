@@ -30,6 +30,8 @@ enum drop_cause {
 	DROP_KILL_PROBES_FULL,
 	DROP_ZOMBIES_FULL,
 	DROP_DELIVERY_FULL,
+	DROP_PLACEMENTS_FULL,
+	DROP_CGROUPS_FULL,
 	DROP_CAUSES,
 };
 
@@ -84,6 +86,15 @@ static __always_inline void add(u64 *count, u64 amount, u32 cause)
 struct raw_tracepoint {
 	u64 args[0];
 };
+
+/* What is told one by one; events.py has the numbers. Each begins with its type. */
+enum event {
+	EVENT_DEATH,
+	EVENT_PLACEMENT,
+	EVENT_CGROUP,
+};
+
+BPF_RINGBUF_OUTPUT(events, SIZE_EVENTS);
 
 #define BIT(n)	(1ULL << (n))
 

@@ -31,15 +31,17 @@ struct blame {
 };
 
 struct death {
+	u32 type;
+	u32 pid;
 	u64 start_ns;
 	u64 end_ns;
 	u64 cgroup_id;
-	u32 pid;
 	u32 ppid;
 	u32 uid;
 	u32 group;
 	u32 status;	/* as wait(2) has it */
 	u32 is_oom_victim;
+	u32 pad;
 	struct comm comm;
 	struct comm parent_comm;
 	struct blame blame;
@@ -67,7 +69,6 @@ BPF_TABLE("percpu_hash", struct lives_key, u64, lives, SIZE_LIVES);
 /* By process. An entry goes with its process. */
 BPF_HASH(blames, u32, struct blame, SIZE_BLAMES);
 BPF_TABLE("lru_hash", u32, u8, oom_victims, SIZE_OOM_VICTIMS);
-BPF_RINGBUF_OUTPUT(deaths, SIZE_DEATHS);
 
 /* By default these stop, continue or do nothing. */
 static __always_inline bool is_harmless(u32 signal)
@@ -171,6 +172,7 @@ static __always_inline void fill_death(struct death *death, void *leader, u32 tg
 	READ_MEMBER(parent, leader, OFF_TASK_REAL_PARENT);
 	READ_MEMBER(death->ppid, parent, OFF_TASK_TGID);
 	READ_MEMBER(death->parent_comm, parent, OFF_TASK_COMM);
+	death->type = EVENT_DEATH;
 	death->pid = tgid;
 	death->uid = bpf_get_current_uid_gid();
 	death->cgroup_id = bpf_get_current_cgroup_id();
@@ -184,6 +186,6 @@ static __always_inline void fill_death(struct death *death, void *leader, u32 tg
 
 static __always_inline void tell_death(struct death *death)
 {
-	if (deaths.ringbuf_output(death, sizeof(*death), 0))
+	if (events.ringbuf_output(death, sizeof(*death), 0))
 		drop(DROP_DEATHS_FULL);
 }

@@ -39,36 +39,41 @@ BPF_TABLE("lru_hash", struct process_id, u8, ended, SIZE_ENDED);
 int task_newtask(struct tracepoint__task__task_newtask *args)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	struct forks_key key = {};
+	struct membership child = membership_of_current();
+	struct forks_key key = { .group = child.group };
 	u64 zero = 0;
 
 	see(SEEN_FORK);
-	key.group = group_of_current();
 	if (args->clone_flags & CLONE_THREAD)
 		key.kind = KIND_THREAD;
 	else if (args->clone_flags & CLONE_VFORK)
 		key.kind = KIND_VFORK;
 	key.via = ft_is_forking() ? VIA_FT_FORK : VIA_NATIVE;
-	set_group(args->pid, key.kind == KIND_THREAD ? id >> 32 : args->pid, key.group);
+	child.tgid = key.kind == KIND_THREAD ? id >> 32 : args->pid;
+	set_group(args->pid, &child, false, 0);
 	add(forks.lookup_or_try_init(&key, &zero), 1, DROP_FORKS_FULL);
 	return 0;
 }
 
 int sched_process_exec(struct tracepoint__sched__sched_process_exec *args)
 {
+	struct membership before = {}, now = {};
 	u32 old = args->old_pid;
 	struct comm comm = {};
 	u64 zero = 0;
-	u32 group;
 
 	see(SEEN_EXEC);
 	bpf_get_current_comm(&comm, sizeof(comm));
-	group = group_by_comm(&comm);
+	find_membership(old, &before);
 	/* A thread that execs takes its leader's id. */
 	if (args->old_pid != args->pid)
-		group_of.delete(&old);
-	set_group(args->pid, args->pid, group);
-	add(execs.lookup_or_try_init(&group, &zero), 1, DROP_EXECS_FULL);
+		forget_task(old);
+	now.group = group_after_exec(before.group, &comm);
+	now.tgid = args->pid;
+	set_image(&now);
+	/* One that was told is counted when its group is certain. */
+	if (!set_group(args->pid, &now, true, before.image))
+		add(execs.lookup_or_try_init(&now.group, &zero), 1, DROP_EXECS_FULL);
 	return 0;
 }
 
@@ -115,7 +120,7 @@ int sched_process_exit(struct tracepoint__sched__sched_process_exit *args)
 
 	ft_forget(id);
 	death.group = group_of_current();
-	group_of.delete(&tid);
+	forget_task(tid);
 
 	READ_MEMBER(signal, task, OFF_TASK_SIGNAL);
 	READ_MEMBER(leader, task, OFF_TASK_GROUP_LEADER);

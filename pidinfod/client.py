@@ -71,8 +71,9 @@ def as_line(death: dict[str, Any]) -> str:
     """One death for a person."""
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(death["died"]))
     age = death["age_ns"] / 1e9
+    unit = f", {death['unit']}" if death["unit"] else ""
     return (
-        f"{moment}  {death['comm']} (PID {death['pid']}, uid {death['uid']}, child of "
+        f"{moment}  {death['comm']} (PID {death['pid']}, uid {death['uid']}{unit}, child of "
         f"{death['parent_comm']} (PID {death['ppid']}), aged {age:.3f} s) {death['why']}"
     )
 

@@ -145,6 +145,8 @@ def lifecycle(sources: Sources, snapshot: Snapshot) -> Families:
     )  # fmt: skip
     zero: dict[Labels, int] = {(name,): 0 for name in names}
     lives, groups = snapshot.counts["lives"], snapshot.groups
+    empty = [0] * (len(decode.LIFE_BOUNDS) + 1)
+    nothing: dict[str, decode.Histogram] = {name: (empty, 0.0) for name in names}
     yield _counter(
         "shutdown_escalations", "Processes that SIGKILL ended after SIGTERM.", ("group",),
         zero | decode.life_counts(lives, groups, decode.ESCALATIONS),
@@ -156,18 +158,18 @@ def lifecycle(sources: Sources, snapshot: Snapshot) -> Families:
     yield _histogram(
         "process_lifetime_seconds", "From fork to the exit of the last thread.", "group",
         decode.LIFE_BOUNDS,
-        decode.life_histograms(lives, groups, decode.LIFETIME, decode.LIFETIME_NS),
+        nothing | decode.life_histograms(lives, groups, decode.LIFETIME, decode.LIFETIME_NS),
     )  # fmt: skip
     yield _histogram(
         "shutdown_seconds", "From the first SIGTERM to the exit.", "group", decode.LIFE_BOUNDS,
-        decode.life_histograms(lives, groups, decode.SHUTDOWN, decode.SHUTDOWN_NS),
+        nothing | decode.life_histograms(lives, groups, decode.SHUTDOWN, decode.SHUTDOWN_NS),
     )  # fmt: skip
     yield _histogram(
         "reap_delay_seconds",
         "From the exit of a process until the kernel forgets it, which is an RCU grace period "
         "after its parent reaped it.",
         "parent", decode.LIFE_BOUNDS,
-        decode.life_histograms(lives, groups, decode.REAP_DELAY, decode.REAP_DELAY_NS),
+        nothing | decode.life_histograms(lives, groups, decode.REAP_DELAY, decode.REAP_DELAY_NS),
     )  # fmt: skip
 
 
@@ -212,6 +214,17 @@ def processes(sources: Sources, snapshot: Snapshot) -> Families:
     yield _gauge(
         "group_signals_queued_limit", "The limit of that process, RLIMIT_SIGPENDING.", ("group",),
         (((name,), limit) for name, (_, limit) in counts.queues.items()),
+    )  # fmt: skip
+
+
+def group_misses(sources: Sources, snapshot: Snapshot) -> Families:
+    """What the rules could not be asked about."""
+    if sources.placer is None:
+        return
+    misses: dict[Labels, float] = {(why,): n for why, n in sources.placer.misses.items()}
+    yield _counter(
+        "group_misses", "Processes that rules on more than the name could not place, or not whole.",
+        ("reason",), misses,
     )  # fmt: skip
 
 
@@ -264,7 +277,7 @@ def build_info(sources: Sources, snapshot: Snapshot) -> Families:
 
 
 ALWAYS: tuple[Callable[[Sources, Snapshot], Families], ...] = (build_info, processes)
-WITH_PROBES = (ft_calls, signals, lifecycle, deaths, probes, maps)
+WITH_PROBES = (ft_calls, signals, lifecycle, deaths, group_misses, probes, maps)
 
 
 class Collector(registry.Collector):

@@ -8,17 +8,18 @@ import gc
 import logging
 import signal
 import threading
-from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry
 
-from pidinfod import handoff, pid_info
+from pidinfod import cgroups, events, handoff, pid_info
 from pidinfod.capabilities import CAP_SYS_PTRACE, keep_only
 from pidinfod.collectors import Collector
 from pidinfod.config import Config
-from pidinfod.deaths import Ledger, Reader
+from pidinfod.deaths import Ledger
 from pidinfod.handoff import Loaded, Probe
 from pidinfod.notify import notify
+from pidinfod.placement import Placer
+from pidinfod.rules import Rules
 from pidinfod.server import Server, UnixServer
 from pidinfod.snapshot import Sources, group_names
 
@@ -38,8 +39,12 @@ def settings(config: Config) -> dict[str, object]:
     """What the loader needs to know of the configuration."""
     return {
         "max_groups": config.max_groups,
-        "procfs": str(config.procfs),
-        "groups": [asdict(group) for group in config.groups],
+        # The kernel goes by names alone; more than that is for the placer.
+        "groups": [
+            {"comm": group.comm if group.is_by_comm else (), "children": group.children}
+            for group in config.groups
+        ],
+        "refined_from": Rules(config.groups).refined_from,
     }
 
 
@@ -75,13 +80,21 @@ def run(config: Config, procfs_only: bool) -> int:
     except OSError as error:
         log.warning("could not give up capabilities: %s", error)
 
-    ledger, reader = None, None
-    if loaded.deaths_fd is not None:
-        ledger = Ledger(config.deaths, lambda: group_names(config, loaded))
-        reader = Reader(loaded.deaths_fd, ledger)
+    ledger, placer, reader = None, None, None
+    if loaded.ring_fd is not None:
+        paths = cgroups.Paths(cgroups.mount_point())
+        paths.walk()
+        placer = Placer(Rules(config.groups), loaded, config.procfs)
+        placer.place_running()
+        ledger = Ledger(config.deaths, lambda: group_names(config, loaded), paths.get)
+        takers = {
+            events.DEATH: ledger.add, events.PLACEMENT: placer.add, events.CGROUP: paths.add,
+        }  # fmt: skip
+        reader = events.Reader(loaded.ring_fd, takers)
         reader.start()
     registry = CollectorRegistry()
-    registry.register(Collector(Sources(config, loaded, pid_info.is_supported(), ledger)))
+    sources = Sources(config, loaded, pid_info.is_supported(), ledger, placer)
+    registry.register(Collector(sources))
     host, port = config.listen
     try:
         servers: list[Server | UnixServer] = [Server((host, port), registry, ledger)]

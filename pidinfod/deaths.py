@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pidinfod import cgroups
 from pidinfod.decode import ORIGINS, GroupNames
-from pidinfod.libbpf import Ring
 from pidinfod.signals import signal_name
 
 # struct death and, in it, struct blame: bpf/deaths.bpf.c
-_DEATH = struct.Struct("=QQQ6I16s16s" + "QQIIIIII16s")
+_DEATH = struct.Struct("=IIQQQ6I16s16s" + "QQIIIIII16s")
+_CGROUP_ID = struct.Struct("=Q")
+_CGROUP_ID_AT = 24
 
 PF_EXITING = 0x4  # include/linux/sched.h
 
@@ -49,6 +51,8 @@ class Death:
     parent_comm: str
     uid: int
     cgroup_id: int
+    cgroup: str | None  # its path, where that is known
+    unit: str | None  # the systemd unit that the path names
     started: float
     died: float
     age_ns: int
@@ -80,10 +84,10 @@ def _origin(index: int, number: int, is_self: bool, is_oom: bool, sender_exits: 
     return name
 
 
-def decode(raw: bytes, groups: GroupNames, boot: float) -> Death:
+def decode(raw: bytes, cgroup: str | None, groups: GroupNames, boot: float) -> Death:
     """A record of the ring. `boot` is the wall clock's time at the boot clock's zero."""
     (
-        start_ns, end_ns, cgroup_id, pid, ppid, uid, group, status, is_oom, comm, parent_comm,
+        _, pid, start_ns, end_ns, cgroup_id, ppid, uid, group, status, is_oom, _, comm, parent_comm,
         blame_ns, term_ns, number, source, sender, sender_uid, sender_flags, _, sender_comm,
     ) = _DEATH.unpack(raw)  # fmt: skip
     killer = status & 0x7F
@@ -109,6 +113,8 @@ def decode(raw: bytes, groups: GroupNames, boot: float) -> Death:
         parent_comm=_text(parent_comm),
         uid=uid,
         cgroup_id=cgroup_id,
+        cgroup=cgroup,
+        unit=cgroups.unit(cgroup) if cgroup else None,
         started=round(boot + start_ns / 1e9, 6),
         died=round(boot + end_ns / 1e9, 6),
         age_ns=end_ns - start_ns,
@@ -207,17 +213,25 @@ class Filter:
 class Ledger:
     """The last deaths. Records stay as the kernel wrote them until someone asks."""
 
-    def __init__(self, capacity: int, groups: Callable[[], GroupNames]) -> None:
-        self._records: deque[bytes] = deque(maxlen=capacity)
+    def __init__(
+        self,
+        capacity: int,
+        groups: Callable[[], GroupNames],
+        path_of: Callable[[int], str | None],
+    ) -> None:
+        self._records: deque[tuple[bytes, str | None]] = deque(maxlen=capacity)
         self._groups = groups
+        self._path_of = path_of
         self._lock = threading.Lock()
         self._boot = 0.0
         self.recorded = 0
 
     def add(self, raw: bytes) -> None:
         """Take a record of the ring; the oldest goes when there is no room."""
+        # Now, as the cgroup may be gone when someone asks.
+        path = self._path_of(_CGROUP_ID.unpack_from(raw, _CGROUP_ID_AT)[0])
         with self._lock:
-            self._records.append(raw)
+            self._records.append((raw, path))
             self.recorded += 1
 
     def __len__(self) -> int:
@@ -236,23 +250,5 @@ class Ledger:
         groups = self._groups()
         with self._lock:
             records = list(self._records)
-        for raw in reversed(records):
-            yield decode(raw, groups, boot)
-
-
-class Reader(threading.Thread):
-    """Empties the ring into the ledger."""
-
-    def __init__(self, fd: int, ledger: Ledger) -> None:
-        super().__init__(name="deaths", daemon=True)
-        self._ring = Ring(fd, ledger.add)
-        self._stop_asked = threading.Event()
-
-    def run(self) -> None:
-        while not self._stop_asked.is_set():
-            self._ring.poll(0.25)
-        self._ring.close()
-
-    def stop(self) -> None:
-        self._stop_asked.set()
-        self.join()
+        for raw, path in reversed(records):
+            yield decode(raw, path, groups, boot)

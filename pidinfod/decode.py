@@ -32,6 +32,7 @@ DROP_CAUSES = (
     "signals_generated_full", "signals_delivered_full", "forks_full", "execs_full",
     "exits_full", "group_of_full", "groups_full", "blames_full", "deaths_full",
     "lives_full", "kill_calls_full", "kill_probes_full", "zombies_full", "delivery_full",
+    "placements_full", "cgroups_full",
 )  # fmt: skip
 
 # bpf/common.bpf.c: enum seen_event
@@ -246,9 +247,29 @@ def seen(counts: Sequence[int]) -> dict[str, int]:
     return dict(zip(EVENTS, counts, strict=True))
 
 
-def group_of(entries: Mapping[bytes, bytes]) -> dict[int, int]:
-    """Task id to group id."""
-    return {
-        struct.unpack("=I", tid)[0]: struct.unpack("=II", membership)[0]
-        for tid, membership in entries.items()
-    }
+def placed_execs(entries: Mapping[bytes, bytes]) -> dict[bytes, int]:
+    """Execs by group that user space counted, with the keys of the kernel's own."""
+    return {group: struct.unpack("=Q", count)[0] for group, count in entries.items()}
+
+
+# bpf/groups.bpf.c: struct membership, struct placement
+MEMBERSHIP, PLACEMENT = struct.Struct("=IIQ"), struct.Struct("=QII")
+
+
+def comm_key(comm: bytes) -> bytes:
+    """A process's name as the maps have it."""
+    return comm[:15].ljust(16, b"\0")
+
+
+def group_of(
+    memberships: Mapping[bytes, bytes], placements: Mapping[bytes, bytes]
+) -> dict[int, int]:
+    """Task id to group id. A placement holds for the image that user space looked at."""
+    found = {}
+    for tid, membership in memberships.items():
+        group, _, image = MEMBERSHIP.unpack(membership)
+        if image and tid in placements:
+            placed_image, placed, _ = PLACEMENT.unpack(placements[tid])
+            group = placed if placed_image == image else group
+        found[struct.unpack("=I", tid)[0]] = group
+    return found

@@ -44,7 +44,8 @@ class Loaded:
 
     maps: dict[str, MapHandle]
     probes: tuple[Probe, ...]
-    deaths_fd: int | None = None  # the ring
+    ring_fd: int | None = None
+    free_groups_fd: int | None = None  # a queue of ids
 
     def close(self) -> None:
         """Detach the probes and let go of the maps."""
@@ -54,8 +55,8 @@ class Loaded:
                     os.close(fd)
         for handle in self.maps.values():
             os.close(handle.fd)
-        if self.deaths_fd is not None:
-            os.close(self.deaths_fd)
+        if self.ring_fd is not None:
+            os.close(self.ring_fd)
 
 
 def send(sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
@@ -97,7 +98,8 @@ def _receive(sock: socket.socket, timeout: float) -> Loaded:
     """Collect the loader's messages up to its "done"."""
     maps: dict[str, MapHandle] = {}
     probes: list[Probe] = []
-    deaths_fd: int | None = None
+    ring_fd: int | None = None
+    free_groups_fd: int | None = None
     deadline = time.monotonic() + timeout
     while True:
         ready, _, _ = select.select([sock], [], [], max(0.0, deadline - time.monotonic()))
@@ -111,7 +113,9 @@ def _receive(sock: socket.socket, timeout: float) -> Loaded:
             case "map":
                 maps[message["name"]] = MapHandle(fd=fds[0], **message)
             case "ring":
-                deaths_fd = fds[0]
+                ring_fd = fds[0]
+            case "free_groups":
+                free_groups_fd = fds[0]
             case "probe":
                 message["metrics"] = tuple(message["metrics"])
                 prog_fd, link_fd = fds if fds else (None, None)
@@ -119,4 +123,4 @@ def _receive(sock: socket.socket, timeout: float) -> Loaded:
             case "error":
                 raise LoadError(message["reason"])
             case "done":
-                return Loaded(maps, tuple(probes), deaths_fd)
+                return Loaded(maps, tuple(probes), ring_fd, free_groups_fd)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 BATCH = 4096
+# Flags of an update.
+ANY, NOEXIST, EXIST = 0, 1, 2
 # include/uapi/linux/bpf.h: enum bpf_stats_type
 STATS_RUN_TIME = 0
 
@@ -57,6 +59,10 @@ def library() -> ctypes.CDLL:
     lib.ring_buffer__consume.argtypes = [ctypes.c_void_p]
     lib.ring_buffer__free.argtypes = [ctypes.c_void_p]
     lib.bpf_map_lookup_batch.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 6
+    lib.bpf_map_lookup_elem.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 2
+    lib.bpf_map_lookup_and_delete_elem.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 2
+    lib.bpf_map_update_elem.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 2 + [ctypes.c_uint64]
+    lib.bpf_map_delete_elem.argtypes = [ctypes.c_int, ctypes.c_void_p]
     return lib
 
 
@@ -133,6 +139,52 @@ def read_percpu_array(handle: MapHandle) -> list[int]:
             raise OSError(error, f"map {handle.name}[{index}]: {os.strerror(error)}")
         sums.append(sum(values))
     return sums
+
+
+def _unless(expected: tuple[int, ...], name: str) -> None:
+    error = ctypes.get_errno()
+    if error not in expected:
+        raise OSError(error, f"map {name}: {os.strerror(error)}")
+
+
+def lookup(handle: MapHandle, key: bytes) -> bytes | None:
+    """The value of one key, or None. Raises OSError."""
+    value = ctypes.create_string_buffer(handle.value_size)
+    if library().bpf_map_lookup_elem(handle.fd, key, value) < 0:
+        _unless((errno.ENOENT,), handle.name)
+        return None
+    return value.raw
+
+
+def update(handle: MapHandle, key: bytes, value: bytes, flags: int = ANY) -> bool:
+    """Set a value; False when a flag forbids it, or there is no room. Raises OSError."""
+    if library().bpf_map_update_elem(handle.fd, key, value, flags) < 0:
+        _unless((errno.EEXIST, errno.ENOENT, errno.E2BIG), handle.name)
+        return False
+    return True
+
+
+def delete(handle: MapHandle, key: bytes) -> bool:
+    """Remove a key; False when there was none. Raises OSError."""
+    if library().bpf_map_delete_elem(handle.fd, key) < 0:
+        _unless((errno.ENOENT,), handle.name)
+        return False
+    return True
+
+
+def pop(fd: int) -> int | None:
+    """The first number of a queue of u32, or None when it is empty. Raises OSError."""
+    value = ctypes.c_uint32()
+    if library().bpf_map_lookup_and_delete_elem(fd, None, ctypes.byref(value)) < 0:
+        _unless((errno.ENOENT,), "queue")
+        return None
+    return value.value
+
+
+def push(fd: int, number: int) -> None:
+    """Append to a queue of u32. Raises OSError."""
+    if library().bpf_map_update_elem(fd, None, ctypes.byref(ctypes.c_uint32(number)), ANY) < 0:
+        _unless((), "queue")
 
 
 _SAMPLE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)

@@ -22,6 +22,7 @@ from typing import Any
 
 from pidinfod import handoff, pid_info
 from pidinfod.btf import KernelTypes
+from pidinfod.decode import FIRST_GROUP, comm_key
 
 # -D name of each structure member that the probes read.
 OFFSETS = {
@@ -50,7 +51,7 @@ SIZES = {"SIZE_OF_K_SIGACTION": "k_sigaction"}
 # The program text, in this order.
 SOURCES = (
     "common", "groups", "kill_calls", "ft_calls", "deaths", "delivery", "signals", "reaping",
-    "lifecycle",
+    "lifecycle", "cgroups",
 )  # fmt: skip
 
 # Entries of each map, where the settings do not say otherwise.
@@ -74,7 +75,7 @@ MAP_SIZES = {
     "generated": 16384,
     "rt_queues": 4096,
     "oom_victims": 256,
-    "deaths": 256,  # pages of the ring
+    "events": 256,  # pages of the ring
 }
 
 # Maps that the daemon reads, and whether their values are per CPU.
@@ -98,9 +99,8 @@ HANDED_MAPS = {
     "drops": True,
     "seen": True,
 }
-
-PF_KTHREAD = 0x00200000
-GROUP_KERNEL, GROUP_OTHER, FIRST_GROUP = 0, 1, 2
+# Only there when declared groups take more than the name to tell.
+RULES_MAPS = {"placements": False, "placed_execs": False}
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ TRACEPOINTS = (
         ("signals_generated_total", "signal_delivery_seconds", "shutdown_seconds"),
     ),
     Hook("raw_tracepoint", "sched_process_free", "sched_process_free", ("reap_delay_seconds",)),
+    Hook("tracepoint", "cgroup:cgroup_mkdir", "cgroup_mkdir", ("deaths",)),
 )  # fmt: skip
 KILL_CALLS = (
     "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
@@ -169,56 +170,39 @@ def tracefs() -> Path:
     )
 
 
+def tracepoint_folder(hook: Hook) -> Path:
+    """Where the kernel describes a hook that is a tracepoint."""
+    return tracefs() / "events" / hook.event.replace(":", "/")
+
+
 def compiler_flags(folder: Path, settings: dict[str, Any]) -> list[str]:
     """Offsets, map sizes and include paths. Raises OSError, LookupError."""
     sizes = MAP_SIZES | {"groups": settings["max_groups"]} | settings.get("map_sizes", {})
     flags = [f"-I{folder}/include"]
     flags += [f"-DSIZE_{name.upper()}={size}" for name, size in sizes.items()]
-    if b" group_dead;" in (tracefs() / "events/sched/sched_process_exit/format").read_bytes():
+    events = tracefs() / "events"
+    if b" group_dead;" in (events / "sched/sched_process_exit/format").read_bytes():
         flags.append("-DHAVE_GROUP_DEAD")
+    if (events / "cgroup/cgroup_mkdir").is_dir():
+        flags.append("-DHAVE_CGROUP_MKDIR")
+    if settings.get("refined_from") is not None:
+        flags.append(f"-DREFINED_FROM={FIRST_GROUP + settings['refined_from']}")
     with KernelTypes() as types:
         flags += [f"-D{name}={types.offset(*where)}" for name, where in OFFSETS.items()]
         flags += [f"-D{name}={types.size(struct)}" for name, struct in SIZES.items()]
     return flags
 
 
-def running_tasks(proc: Path) -> Iterator[tuple[int, int, str, bool]]:
-    """Each task's id, its process's id and name, and whether it is the kernel's."""
-    for folder in proc.glob("[0-9]*"):
-        try:
-            stat = (folder / "stat").read_bytes()
-            head, _, tail = stat.rpartition(b")")
-            comm = head.partition(b"(")[2].decode(errors="replace")
-            is_kernel = bool(int(tail.split()[6]) & PF_KTHREAD)
-            for task in os.listdir(folder / "task"):
-                yield int(task), int(folder.name), comm, is_kernel
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-
-
-def fill_groups(maps: Any, settings: dict[str, Any]) -> None:
-    """Declare the configured groups, put the free ids in store, place every running task."""
-    known: dict[bytes, int] = {}
-    for number, group in enumerate(settings.get("groups", ())):
+def declare_groups(bpf: Any, settings: dict[str, Any]) -> None:
+    """The declared groups in the file's order, and the ids that no group has yet."""
+    groups, keeps_children, free = bpf["groups"], bpf["keeps_children"], bpf["free_groups"]
+    declared = settings.get("groups", ())
+    for number, group in enumerate(declared, FIRST_GROUP):
+        keeps_children[number] = keeps_children.Leaf(group["children"])
         for comm in group["comm"]:
-            known[comm.encode()[:15]] = FIRST_GROUP + number
-    free = iter(range(FIRST_GROUP + len(settings.get("groups", ())), settings["max_groups"]))
-    groups, group_of = maps["groups"], maps["group_of"]
-    key = ctypes.create_string_buffer
-    for name, number in known.items():
-        groups[groups.Key(key(name, 16).raw)] = groups.Leaf(number)
-    for tid, tgid, comm, is_kernel in running_tasks(Path(settings.get("procfs", "/proc"))):
-        name = comm.encode()[:15]
-        number = GROUP_KERNEL if is_kernel else known.get(name, -1)
-        if number < 0:
-            number = next(free, GROUP_OTHER)
-            if number != GROUP_OTHER:
-                known[name] = number
-                groups[groups.Key(key(name, 16).raw)] = groups.Leaf(number)
-        group_of[ctypes.c_uint32(tid)] = group_of.Leaf(number, tgid)
-    store = maps["free_groups"]
-    for number in free:
-        store.push(ctypes.c_uint32(number))
+            groups[groups.Key(comm_key(comm.encode()))] = groups.Leaf(number)
+    for number in range(FIRST_GROUP + len(declared), settings["max_groups"]):
+        free.push(ctypes.c_uint32(number))
 
 
 def attach(bpf: Any, hook: Hook) -> tuple[int, int]:
@@ -280,6 +264,8 @@ def attach_all(bpf: Any, sock: socket.socket) -> None:
             reason = f"the kernel lacks {call} (no patch, or CONFIG_PID_INFO_SYSCALLS off)"
         else:
             try:
+                if hook.kind == "tracepoint" and not tracepoint_folder(hook).is_dir():
+                    raise handoff.LoadError("the kernel has no such tracepoint")
                 fds = list(attach(bpf, hook))
             except Exception as error:  # bcc raises bare Exception
                 reason = str(error) or type(error).__name__
@@ -290,9 +276,9 @@ def attach_all(bpf: Any, sock: socket.socket) -> None:
         handoff.send(sock, message, fds)
 
 
-def send_maps(bpf: Any, sock: socket.socket) -> None:
-    """Hand over the maps that the daemon reads."""
-    for name, is_percpu in HANDED_MAPS.items():
+def send_maps(bpf: Any, sock: socket.socket, has_rules: bool) -> None:
+    """Hand over the maps that the daemon reads, and those that it writes."""
+    for name, is_percpu in (HANDED_MAPS | (RULES_MAPS if has_rules else {})).items():
         table = bpf[name]
         message = {
             "kind": "map",
@@ -304,7 +290,8 @@ def send_maps(bpf: Any, sock: socket.socket) -> None:
             "is_percpu": is_percpu,
         }
         handoff.send(sock, message, [table.map_fd])
-    handoff.send(sock, {"kind": "ring"}, [bpf["deaths"].map_fd])
+    handoff.send(sock, {"kind": "ring"}, [bpf["events"].map_fd])
+    handoff.send(sock, {"kind": "free_groups"}, [bpf["free_groups"].map_fd])
 
 
 def load(sock: socket.socket, settings: dict[str, Any]) -> None:
@@ -322,12 +309,12 @@ def load(sock: socket.socket, settings: dict[str, Any]) -> None:
         raise handoff.LoadError(str(error)) from error
     try:
         bpf = BPF(text=program_text(folder), cflags=flags)
-        fill_groups(bpf, settings)
+        declare_groups(bpf, settings)
     except Exception as error:  # bcc raises bare Exception
         rights = "" if os.geteuid() == 0 else " (rights? CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH)"
         raise handoff.LoadError(f"bcc could not load the probes: {error}{rights}") from error
     attach_all(bpf, sock)
-    send_maps(bpf, sock)
+    send_maps(bpf, sock, settings.get("refined_from") is not None)
 
 
 def main() -> None:

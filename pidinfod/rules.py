@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import pwd
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from pidinfod import cgroups
@@ -114,11 +114,11 @@ class Rules:
             (place for place, group in enumerate(groups) if not group.is_by_comm), None
         )
 
-    def place(self, facts: Facts, certain: int | None = None) -> int | None:
-        """The first group that matches, or None. `certain` is one that does in any case:
-        a process whose parent was in a group with `children` is in it, too.
+    def place(self, facts: Facts, certain: Collection[int] = ()) -> int | None:
+        """The first group that matches, or None. `certain` are such as do in any case:
+        a process whose parent was in a group with `children` matches it, too.
         """
         for place, conditions in enumerate(self._conditions):
-            if place == certain or all(holds(facts) for holds in conditions):
+            if place in certain or all(holds(facts) for holds in conditions):
                 return place
         return None

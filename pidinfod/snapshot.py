@@ -15,6 +15,8 @@ from pidinfod.deaths import Ledger
 from pidinfod.handoff import Loaded, Probe
 from pidinfod.libbpf import RunStats
 from pidinfod.pid_info import PidInfo
+from pidinfod.placement import Placer, read_facts
+from pidinfod.rules import Facts, Rules
 from pidinfod.signals import signal_set
 
 log = logging.getLogger("pidinfod")
@@ -54,6 +56,7 @@ class Sources:
     loaded: Loaded
     has_pid_info: bool
     ledger: Ledger | None = None
+    placer: Placer | None = None
 
     @property
     def probes(self) -> tuple[Probe, ...]:
@@ -83,7 +86,9 @@ def take(sources: Sources) -> Snapshot:
             log.error("%s", error)
     declared = [group.name for group in sources.config.groups]
     groups = decode.GroupNames(plain.get("groups", {}), declared)
-    group_of = decode.group_of(plain.get("group_of", {}))
+    group_of = decode.group_of(plain.get("group_of", {}), plain.get("placements", {}))
+    for group, count in decode.placed_execs(plain.get("placed_execs", {})).items():
+        counts["execs"][group] = counts["execs"].get(group, 0) + count
     return Snapshot(
         counts=counts,
         drops=tuple(arrays["drops"]),
@@ -102,9 +107,9 @@ def take(sources: Sources) -> Snapshot:
 def group_processes(
     sources: Sources, groups: decode.GroupNames, group_of: Mapping[int, int]
 ) -> Iterator[tuple[PidInfo, str]]:
-    """Every process and its group. Without probes a process is grouped by its name."""
+    """Every process and its group; without probes each is looked at anew."""
     config = sources.config
-    declared = {comm: group.name for group in config.groups for comm in group.comm}
+    rules, has_probes = Rules(config.groups), bool(sources.loaded.maps)
     room = config.max_groups - len(config.groups)
     names: dict[str, str] = {}
     mask = pid_info.IDENT | pid_info.SIGNALS
@@ -112,13 +117,20 @@ def group_processes(
     for info in found:
         if info.pid in group_of:
             group = groups[group_of[info.pid]]
-        elif info.comm in declared:
-            group = declared[info.comm]
+        elif (place := rules.place(facts_of(info, rules, config, has_probes))) is not None:
+            group = config.groups[place].name
         else:
             if info.comm not in names:
                 names[info.comm] = info.comm if len(names) < room else "other"
             group = names[info.comm]
         yield info, group
+
+
+def facts_of(info: PidInfo, rules: Rules, config: Config, has_probes: bool) -> Facts:
+    """Of a process that is in no map. With probes that is a zombie, which has but a name."""
+    if has_probes:
+        return Facts(info.comm)
+    return read_facts(Path(config.procfs) / str(info.pid), info.comm.encode(), rules.needs)[0]
 
 
 def count_processes(found: Iterable[tuple[PidInfo, str]]) -> ProcessCounts:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO, Daemon, scrape
 
-from pidinfod import decode, handoff, libbpf
+from pidinfod import decode, events, handoff, libbpf
 
 FORKS, IGNORED, KILLED, EXECS = 1009, 211, 53, 101
 
@@ -190,7 +190,12 @@ def test_full_map_is_accounted_for():
     settings = {"max_groups": 64, "groups": [], "map_sizes": {"exits": 2}}
     loaded = handoff.load(settings, 60)
     told = []
-    ring = libbpf.Ring(loaded.deaths_fd, told.append)
+
+    def take(raw):
+        if raw[0] == events.DEATH:
+            told.append(raw)
+
+    ring = libbpf.Ring(loaded.ring_fd, take)
     codes = range(101)
     for code in codes:
         if (pid := os.fork()) == 0:

@@ -74,3 +74,15 @@ def test_names_are_those_of_the_probes(file, enum, prefix, names):
     body = re.search(rf"^enum {enum} {{(.*?)}};", text, re.MULTILINE | re.DOTALL)[1]
     members = re.findall(rf"\b{prefix}(\w+)", re.sub(r"/\*.*?\*/", "", body, flags=re.DOTALL))
     assert [member.lower() for member in members] == list(names)
+
+
+def test_a_placement_holds_for_its_image_alone():
+    memberships = {
+        b"\x07\0\0\0": decode.MEMBERSHIP.pack(5, 7, 99),
+        b"\x08\0\0\0": decode.MEMBERSHIP.pack(5, 8, 98),
+        b"\x09\0\0\0": decode.MEMBERSHIP.pack(5, 9, 0),
+        b"\x0a\0\0\0": decode.MEMBERSHIP.pack(6, 10, 99),
+    }
+    placements = {tid: decode.PLACEMENT.pack(99, 2, 0) for tid in list(memberships)[:3]}
+    assert decode.group_of(memberships, placements) == {7: 2, 8: 5, 9: 5, 10: 6}
+    assert decode.group_of(memberships, {}) == {7: 5, 8: 5, 9: 5, 10: 6}

@@ -52,9 +52,9 @@ def test_first_in_the_files_order():
 
 def test_a_certain_group_still_yields_to_an_earlier_one():
     rules = Rules([Group("a", exe=("x",)), Group("b", exe=("y",), children=True), Group("c")])
-    assert rules.place(Facts("p", exe="/z"), certain=1) == 1
-    assert rules.place(Facts("p", exe="/x"), certain=1) == 0
-    assert Rules([Group("a", comm=("p",)), Group("b")]).place(Facts("p"), certain=1) == 0
+    assert rules.place(Facts("p", exe="/z"), certain={1}) == 1
+    assert rules.place(Facts("p", exe="/x"), certain={1}) == 0
+    assert Rules([Group("a", comm=("p",)), Group("b")]).place(Facts("p"), certain={1}) == 0
 
 
 def test_what_has_to_be_read():

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Declared groups: the real daemon, with real processes of each kind that a rule can ask for."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Daemon, scrape
+
+ID = "0123456789abcdef" * 4
+ME = os.getpid()
+UNIFIED = Path(
+    next(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()
+         if line.split()[2] == "cgroup2")
+)  # fmt: skip
+NOBODY = 65534
+MAPS = ("group_of", "placements")
+
+CONFIG = r"""
+socket: {folder}/socket
+groups:
+  - name: early-comm
+    comm: [quick{me}]
+  - name: by-exe
+    exe: ['^{folder}/opt/']
+  - name: by-cmdline
+    cmdline: ['^sleep 10037( |$)', '^sleep 10039$']
+  - name: by-cgroup
+    cgroup: ['^/pidinfod-{me}/plain$']
+  - name: by-unit
+    unit: ['^job-{me}\.service$']
+  - name: by-container
+    container: ['^{id}$']
+    cgroup: ['^/pidinfod-{me}/']
+  - name: by-user
+    user: [{nobody}]
+    comm: [sleep]
+  - name: family
+    exe: ['^{folder}/launch']
+    children: true
+  - name: late-comm
+    comm: [late{me}]
+  - name: never
+    unit: ['^never-{me}\.service$']
+    cmdline: [never]
+  - name: shadowed
+    comm: [shadow{me}]
+    exe: ['^/nowhere']
+"""
+
+PARAMETERS = {"me": ME, "id": ID, "nobody": NOBODY}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Programs by the names and in the places that the rules ask for."""
+    folder = tmp_path_factory.mktemp("groups")
+    (folder / "opt").mkdir()
+    for target in ("opt/sleep", "opt/sh", "launch", f"late{ME}", f"quick{ME}", f"shadow{ME}"):
+        name = "sleep" if target == "opt/sleep" else "dash"
+        shutil.copy(f"/usr/bin/{name}", folder / target)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def daemon(folder, tracefs):
+    config = folder / "config.yml"
+    config.write_text(CONFIG.format(folder=folder, **PARAMETERS))
+    running = Daemon(folder, "--config", str(config))
+    running.wait_until_ready()
+    yield running
+    status, errors = running.stop()
+    assert status == 0, errors
+    assert "Traceback" not in errors
+
+
+@pytest.fixture(scope="module")
+def cgroup():
+    """Makes a cgroup and gives the function by which a new process enters it."""
+    made = []
+
+    def make(path):
+        folder = UNIFIED
+        for part in Path(f"pidinfod-{ME}", path).parts:
+            folder /= part
+            if not folder.exists():
+                folder.mkdir()
+                made.append(folder)
+        return lambda: (folder / "cgroup.procs").write_text("0")
+
+    yield make
+    for folder in reversed(made):
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                folder.rmdir()
+                break
+            except OSError:  # its processes are on their way out
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def started(count, *argv, **options):
+    processes = [subprocess.Popen(argv, **options) for _ in range(count)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def wait_for(daemon, expected, **labels):
+    """Until so many processes are in a group: user space places them in its own time."""
+    deadline = time.monotonic() + 20
+    while True:
+        found = scrape(daemon.url)
+        if (count := found.value("pidinfod_group_processes", **labels)) == expected:
+            return found
+        assert time.monotonic() < deadline, (labels, count)
+        time.sleep(0.05)
+
+
+def delta(before, after, name, **labels):
+    return after.value(name, **labels) - before.value(name, **labels)
+
+
+def wait_for_execs(daemon, before, expected):
+    """Until user space has counted those that it was told of."""
+    deadline = time.monotonic() + 20
+    while True:
+        after = scrape(daemon.url)
+        execs = {
+            group: delta(before, after, "pidinfod_execs_total", group=group) for group in expected
+        }
+        if execs == expected:
+            return after
+        assert time.monotonic() < deadline, execs
+        time.sleep(0.05)
+
+
+def dropped(before, after):
+    """By cause, what was not counted."""
+    found = {dict(labels)["cause"]: delta(before, after, name, **dict(labels))
+             for name, labels in after if name == "pidinfod_dropped_total"}  # fmt: skip
+    # A program that interrupts another is not run; a timer of anyone's on this machine may.
+    return {cause: n for cause, n in found.items() if n and cause != "probe_missed"}
+
+
+def test_declared_groups_are_zero_from_the_start(daemon):
+    found = scrape(daemon.url)
+    names = {name for name, labels in found if ("group", "never") in labels}
+    with_groups = {name for name, labels in found if "group" in dict(labels)}
+    assert names == with_groups
+    assert {found[key] for key in found if ("group", "never") in key[1]} == {0}
+    for reason in ("gone", "exec", "denied", "full"):
+        labels = frozenset({("reason", reason)})
+        assert ("pidinfod_group_misses_total", labels) in found
+
+
+KINDS = {
+    "by-exe": (["{folder}/opt/sleep", "10007"], None),
+    "by-cmdline": (["sleep", "10037"], None),
+    "by-cgroup": (["sleep", "10007"], "plain"),
+    "by-unit": (["sleep", "10007"], f"a.slice/job-{ME}.service/below"),
+    "by-container": (["sleep", "10007"], f"docker-{ID}.scope"),
+    "by-user": (["setpriv", "--reuid", str(NOBODY), "--clear-groups", "sleep", "10007"], None),
+}
+
+
+@pytest.mark.parametrize("group", KINDS)
+def test_each_kind_of_rule(daemon, folder, cgroup, group):
+    argv, path = KINDS[group]
+    argv = [part.format(folder=folder) for part in argv]
+    before = scrape(daemon.url)
+    with started(7, *argv, preexec_fn=cgroup(path) if path else None):
+        after = wait_for(daemon, 7, group=group)
+        assert delta(before, after, "pidinfod_execs_total", group=group) == 7
+    after = wait_for(daemon, 0, group=group)
+    killed = {"group": group, "reason": "signaled", "status": "SIGKILL"}
+    assert delta(before, after, "pidinfod_exits_total", **killed) == 7
+
+
+def test_name_alone_is_exact_for_the_briefest(daemon, folder):
+    """Whether user space is asked (declared after a rule on more) or not (before)."""
+    before = scrape(daemon.url)
+    for name, count in ((f"quick{ME}", 1009), (f"late{ME}", 503), (f"shadow{ME}", 11)):
+        for _ in range(count):
+            subprocess.run([folder / name, "-c", ":"], check=True)
+    expected = {"early-comm": 1009, "late-comm": 503, f"shadow{ME}": 11, "shadowed": 0}
+    after = wait_for_execs(daemon, before, expected)
+    for group, count in (("early-comm", 1009), ("late-comm", 503), (f"shadow{ME}", 11)):
+        exits = {"group": group, "reason": "exited", "status": "0"}
+        assert delta(before, after, "pidinfod_exits_total", **exits) == count
+    assert dropped(before, after) == {}
+
+
+def test_children_stay_but_for_an_earlier_group(daemon, folder):
+    """Through forks and execs, from the first on, which come before the parent is placed;
+    a group that is declared later does not get them.
+    """
+    script = f"sleep 10009 & sleep 10039 & {folder}/late{ME} -c 'sleep 10009; :' & wait"
+    before = scrape(daemon.url)
+    with started(1, folder / "launch", "-c", script, start_new_session=True) as [launcher]:
+        # The launcher, of three sleeps the two that no earlier group takes, and a shell.
+        wait_for(daemon, 4, group="family")
+        wait_for(daemon, 1, group="by-cmdline")
+        os.killpg(launcher.pid, signal.SIGKILL)
+    after = wait_for(daemon, 0, group="family")
+    after = wait_for(daemon, 0, group="by-cmdline")
+    assert delta(before, after, "pidinfod_execs_total", group="family") == 4
+    assert delta(before, after, "pidinfod_execs_total", group="late-comm") == 0
+    assert delta(before, after, "pidinfod_exits_total", group="family", status="SIGKILL") == 4
+
+
+def test_brief_children_of_one_that_was_placed(daemon, folder):
+    """The kernel alone keeps them in the group: exact, however short their lives."""
+    script = f"read _; i=0; while [ $i -lt 211 ]; do {folder}/late{ME} -c :; i=$((i+1)); done"
+    before = scrape(daemon.url)
+    with started(1, folder / "launch", "-c", script, stdin=subprocess.PIPE) as [launcher]:
+        wait_for(daemon, 1, group="family")
+        launcher.communicate(b"\n")
+        assert launcher.returncode == 0
+    after = wait_for_execs(daemon, before, {"family": 1 + 211, "late-comm": 0})
+    assert delta(before, after, "pidinfod_exits_total", group="family", status="0") == 1 + 211
+
+
+def test_regrouped_at_exec(daemon, folder):
+    script = 'read line; exec sleep 10037'
+    with started(5, folder / "opt/sh", "-c", script, stdin=subprocess.PIPE) as processes:
+        wait_for(daemon, 5, group="by-exe")
+        for process in processes:
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+        wait_for(daemon, 5, group="by-cmdline")
+        wait_for(daemon, 0, group="by-exe")
+
+
+def test_one_that_daemonizes_at_once(daemon, folder):
+    """The child of a process that was gone before it was looked at is still placed."""
+    fifo = folder / "fifo"
+    os.mkfifo(fifo)
+    for _ in range(53):
+        subprocess.run([folder / "opt/sh", "-c", f"(read _) <{fifo} & exit"], check=True)
+    try:
+        wait_for(daemon, 53, group="by-exe")
+    finally:
+        with open(fifo, "w"):
+            pass
+    wait_for(daemon, 0, group="by-exe")
+
+
+def test_exec_by_a_thread_that_is_not_the_main_one(daemon, folder):
+    script = (
+        "import os, threading, time\n"
+        "def go():\n"
+        f"    os.execv('{folder}/opt/sleep', ['sleep', '{{}}'])\n"
+        "threading.Thread(target=go).start()\n"
+        "time.sleep(9)\n"
+    )
+    before = scrape(daemon.url)
+    for _ in range(101):
+        subprocess.run([sys.executable, "-c", script.format(0)], check=True)
+    after = scrape(daemon.url)
+    for name in MAPS:
+        grown = delta(before, after, "pidinfod_map_entries", map=name)
+        assert grown < 50, name  # what else came up on this machine
+    before = after
+    with started(7, sys.executable, "-c", script.format(10007)):
+        wait_for(daemon, 7, group="by-exe")
+    after = wait_for(daemon, 0, group="by-exe")
+    assert delta(before, after, "pidinfod_exits_total", group="by-exe", status="SIGKILL") == 7
+
+
+def test_threads_of_a_placed_process(daemon, folder, tmp_path):
+    """Their signals count for its group: those made before it was placed, and those after."""
+    shutil.copy(sys.executable, folder / "opt/threads")
+    script = (
+        "import os, signal, threading, time\n"
+        "signal.signal(signal.SIGUSR1, signal.SIG_IGN)\n"
+        "ready = threading.Barrier(4)\n"
+        "def run():\n"
+        "    ready.wait(); time.sleep(1)\n"
+        "    for _ in range(211): os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "for _ in range(3): threading.Thread(target=run).start()\n"
+        "ready.wait()\n"
+    )
+    before = scrape(daemon.url)
+    subprocess.run(
+        [folder / "opt/threads", "-c", script], check=True, env=dict(os.environ, PYTHONHOME="/usr")
+    )
+    after = scrape(daemon.url)
+    ours = {"sender": "by-exe", "target": "by-exe", "signal": "SIGUSR1", "result": "ignored"}
+    assert delta(before, after, "pidinfod_signals_generated_total", **ours) == 3 * 211
+
+
+def test_storm_leaves_nothing(daemon, folder):
+    """Execs that user space is told of, in a row; most are gone when it looks."""
+    before = scrape(daemon.url)
+    script = f"i=0; while [ $i -lt 2003 ]; do {folder}/shadow{ME} -c :; i=$((i+1)); done"
+    subprocess.run(["sh", "-c", script], check=True)
+    after = wait_for_execs(daemon, before, {f"shadow{ME}": 2003})
+    for name in MAPS:
+        grown = delta(before, after, "pidinfod_map_entries", map=name)
+        assert grown < 50, name
+    assert dropped(before, after) == {}
+
+
+def test_those_that_run_already(folder, tmp_path, tracefs):
+    """Placed at the start by the same rules, children of a group that keeps them too."""
+    config = tmp_path / "config.yml"
+    config.write_text(CONFIG.format(folder=folder, **PARAMETERS).replace(
+        f"{folder}/socket", f"{tmp_path}/socket"))  # fmt: skip
+    script = "sleep 10009 & sleep 10039 & sleep 10009 & wait"
+    options = {"start_new_session": True}
+    with (
+        started(5, folder / "opt/sleep", "10007"),
+        started(3, folder / "launch", "-c", script, **options) as launchers,
+    ):
+        time.sleep(0.5)
+        running = Daemon(tmp_path, "--config", str(config))
+        running.wait_until_ready()
+        try:
+            found = scrape(running.url)
+            processes = "pidinfod_group_processes"
+            assert found.value(processes, group="by-exe") == 5
+            assert found.value(processes, group="family") == 3 + 6
+            assert found.value(processes, group="by-cmdline") == 3
+        finally:
+            for launcher in launchers:
+                os.killpg(launcher.pid, signal.SIGKILL)
+            status, errors = running.stop()
+        assert status == 0, errors
