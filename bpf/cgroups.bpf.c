@@ -30,7 +30,7 @@ int cgroup_mkdir(struct tracepoint__cgroup__cgroup_mkdir *args)
 	made->pad = 0;
 	made->id = args->id;
 	bpf_probe_read_kernel_str(made->path, sizeof(made->path), (void *)args + offset);
-	events.ringbuf_submit(made, 0);
+	events.ringbuf_submit(made, BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
 #endif

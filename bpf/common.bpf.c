@@ -96,6 +96,31 @@ enum event {
 
 BPF_RINGBUF_OUTPUT(events, SIZE_EVENTS);
 
+/* When the reader was last woken. */
+BPF_ARRAY(woken, u64, 1);
+
+/* include/uapi/linux/bpf.h */
+#define BPF_RB_NO_WAKEUP	1
+#define BPF_RB_FORCE_WAKEUP	2
+
+#define WAKE_NS	50000000ULL
+
+/*
+ * For what can wait: to wake the reader at each record costs more than all else on
+ * the path of an exit. The ring has room for what can happen in between; the last
+ * records wait until the reader looks by itself, or is asked.
+ */
+static __always_inline u64 wake_now_and_then(u64 now)
+{
+	u32 zero = 0;
+	u64 *last = woken.lookup(&zero);
+
+	if (!last || now - *last < WAKE_NS)
+		return BPF_RB_NO_WAKEUP;
+	*last = now;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
 #define BIT(n)	(1ULL << (n))
 
 /* The n of (2^n, 2^(n+1)] that holds the value: bounds of buckets are inclusive. */

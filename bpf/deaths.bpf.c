@@ -186,6 +186,6 @@ static __always_inline void fill_death(struct death *death, void *leader, u32 tg
 
 static __always_inline void tell_death(struct death *death)
 {
-	if (events.ringbuf_output(death, sizeof(*death), 0))
+	if (events.ringbuf_output(death, sizeof(*death), wake_now_and_then(death->end_ns)))
 		drop(DROP_DEATHS_FULL);
 }

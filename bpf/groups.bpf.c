@@ -160,7 +160,7 @@ static __always_inline bool set_group(u32 tid, struct membership *membership, bo
 		};
 
 		get_process_comm(&event.comm);
-		if (!events.ringbuf_output(&event, sizeof(event), 0))
+		if (!events.ringbuf_output(&event, sizeof(event), BPF_RB_FORCE_WAKEUP))
 			return true;
 		drop(DROP_PLACEMENTS_FULL);
 		membership->image = 0;

@@ -91,6 +91,7 @@ def run(config: Config, procfs_only: bool) -> int:
             events.DEATH: ledger.add, events.PLACEMENT: placer.add, events.CGROUP: paths.add,
         }  # fmt: skip
         reader = events.Reader(loaded.ring_fd, takers)
+        ledger.catch_up = reader.drain
         reader.start()
     registry = CollectorRegistry()
     sources = Sources(config, loaded, pid_info.is_supported(), ledger, placer)

@@ -225,6 +225,8 @@ class Ledger:
         self._lock = threading.Lock()
         self._boot = 0.0
         self.recorded = 0
+        # Has the records that are still in the ring added.
+        self.catch_up: Callable[[], object] = lambda: None
 
     def add(self, raw: bytes) -> None:
         """Take a record of the ring; the oldest goes when there is no room."""
@@ -246,6 +248,7 @@ class Ledger:
 
     def newest_first(self) -> Iterator[Death]:
         """Decoded one by one, so that who wants one pays for one."""
+        self.catch_up()
         boot = self._boot_time()
         groups = self._groups()
         with self._lock:

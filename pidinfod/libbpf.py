@@ -10,6 +10,7 @@ import ctypes
 import errno
 import functools
 import os
+import select
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def library() -> ctypes.CDLL:
     lib.btf__free.argtypes = [ctypes.c_void_p]
     lib.ring_buffer__new.restype = ctypes.c_void_p
     lib.ring_buffer__new.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 3
-    lib.ring_buffer__poll.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    lib.ring_buffer__epoll_fd.argtypes = [ctypes.c_void_p]
     lib.ring_buffer__consume.argtypes = [ctypes.c_void_p]
     lib.ring_buffer__free.argtypes = [ctypes.c_void_p]
     lib.bpf_map_lookup_batch.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 6
@@ -193,7 +194,7 @@ _SAMPLE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctype
 class Ring:
     """A BPF ring buffer; `take` is called with the bytes of each record, in order.
 
-    Not safe for two threads at once. Raises OSError when it cannot be mapped.
+    To take is not safe for two threads at once. Raises OSError when it cannot be mapped.
     """
 
     def __init__(self, fd: int, take: Callable[[bytes], object]) -> None:
@@ -207,9 +208,9 @@ class Ring:
             error = ctypes.get_errno()
             raise OSError(error, f"ring buffer: {os.strerror(error)}")
 
-    def poll(self, seconds: float) -> None:
-        """Wait for records, and take all that are there."""
-        library().ring_buffer__poll(self._ring, int(seconds * 1000))
+    def wait(self, seconds: float) -> None:
+        """Until the kernel says that there are records, or for so long."""
+        select.select([library().ring_buffer__epoll_fd(self._ring)], [], [], seconds)
 
     def consume(self) -> None:
         """Take all that are there, without waiting."""

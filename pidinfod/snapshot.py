@@ -71,6 +71,8 @@ def group_names(config: Config, loaded: Loaded) -> decode.GroupNames:
 
 def take(sources: Sources) -> Snapshot:
     """Read everything once."""
+    if sources.ledger:
+        sources.ledger.catch_up()
     counts: dict[str, dict[bytes, int]] = {}
     plain: dict[str, dict[bytes, bytes]] = {}
     arrays: dict[str, list[int]] = {"drops": [], "seen": []}
