@@ -47,7 +47,7 @@ struct death {
 	struct blame blame;
 };
 
-/* What lives are counted by; decode.py has the numbers. */
+/* What lives are counted by; decode.py has the numbers. A time's sum is next to it. */
 enum life {
 	LIFE_LIFETIME,		/* by slot */
 	LIFE_LIFETIME_NS,
@@ -135,29 +135,43 @@ static __always_inline void remember_ignored_term(u32 tgid)
 		drop(DROP_BLAMES_FULL);
 }
 
-static __always_inline void count_life(u32 group, u16 life, u16 slot, u64 amount)
+static __always_inline void count_life(u32 group, u16 life)
 {
-	struct lives_key key = { .group = group, .life = life, .slot = slot };
+	struct lives_key key = { .group = group, .life = life };
 	u64 zero = 0;
 
-	add(lives.lookup_or_try_init(&key, &zero), amount, DROP_LIVES_FULL);
+	add(lives.lookup_or_try_init(&key, &zero), 1, DROP_LIVES_FULL);
+}
+
+/* The slot and the sum, or neither: what is dropped is one time. */
+static __always_inline void count_time(u32 group, u16 life, u64 ns)
+{
+	struct lives_key key = { .group = group, .life = life, .slot = slot_of(ns) };
+	struct lives_key sum_key = { .group = group, .life = life + 1 };
+	u64 *count, *sum, zero = 0;
+
+	count = lives.lookup_or_try_init(&key, &zero);
+	sum = lives.lookup_or_try_init(&sum_key, &zero);
+	if (count && sum) {
+		*count += 1;
+		*sum += ns;
+	} else {
+		drop(DROP_LIVES_FULL);
+	}
 }
 
 static __always_inline void count_lives(struct death *death)
 {
-	u64 term_ns = death->blame.term_ns, ns = death->end_ns - death->start_ns;
+	u64 term_ns = death->blame.term_ns;
 
-	count_life(death->group, LIFE_LIFETIME, slot_of(ns), 1);
-	count_life(death->group, LIFE_LIFETIME_NS, 0, ns);
+	count_time(death->group, LIFE_LIFETIME, death->end_ns - death->start_ns);
 	if (term_ns) {
-		ns = death->end_ns - term_ns;
-		count_life(death->group, LIFE_SHUTDOWN, slot_of(ns), 1);
-		count_life(death->group, LIFE_SHUTDOWN_NS, 0, ns);
+		count_time(death->group, LIFE_SHUTDOWN, death->end_ns - term_ns);
 		if ((death->status & 0x7f) == SIGKILL)
-			count_life(death->group, LIFE_ESCALATIONS, 0, 1);
+			count_life(death->group, LIFE_ESCALATIONS);
 	}
 	if (death->is_oom_victim)
-		count_life(death->group, LIFE_OOM_KILLS, 0, 1);
+		count_life(death->group, LIFE_OOM_KILLS);
 }
 
 /* The current task is the last of its process; group and status are in it already. */

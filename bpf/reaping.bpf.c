@@ -30,14 +30,12 @@ static __always_inline void remember_zombie(void *leader, struct death *death)
  */
 int sched_process_free(struct raw_tracepoint *ctx)
 {
-	u64 task = ctx->args[0], ns;
+	u64 task = ctx->args[0];
 	struct zombie *zombie = zombies.lookup(&task);
 
 	if (!zombie)
 		return 0;
-	ns = bpf_ktime_get_boot_ns() - zombie->end_ns;
-	count_life(zombie->group, LIFE_REAP_DELAY, slot_of(ns), 1);
-	count_life(zombie->group, LIFE_REAP_DELAY_NS, 0, ns);
+	count_time(zombie->group, LIFE_REAP_DELAY, bpf_ktime_get_boot_ns() - zombie->end_ns);
 	zombies.delete(&task);
 	return 0;
 }
