@@ -8,19 +8,21 @@ once; a file with a fault starts nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pidinfod import DEFAULT_CONFIG
+from pidinfod.loader import MAP_SIZES
 from pidinfod.rules import CONDITIONS, PATTERNS, Group
 
 COMM_MAX = 15  # a process's name in bytes; the kernel cuts longer ones
 # The least and the most of each number.
 NUMBERS = {"max_groups": (16, 4096), "deaths": (16, 1_000_000), "group_ttl": (0, 604_800)}
+MAP_SIZE_MAX = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Config:
     deaths: int = 4096  # remembered at most
     socket: Path = Path("/run/pidinfod/pidinfod.sock")
     groups: tuple[Group, ...] = ()
+    map_sizes: Mapping[str, int] = field(default_factory=dict)  # of MAP_SIZES
 
 
 class ConfigError(ValueError):
@@ -98,6 +101,19 @@ class _Reader:
                 return value
         self.fault(node, f"{what}: expected a whole number from {least} to {most}")
         return 0
+
+    def map_size(self, node: yaml.Node, what: str) -> int:
+        value = 0
+        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int":
+            value = int(yaml.safe_load(node.value))
+        is_odd = what == "events" and value & value - 1  # the ring's pages
+        if not 1 <= value <= MAP_SIZE_MAX or is_odd:
+            kind = "power of two" if what == "events" else "whole number"
+            self.fault(node, f"map_sizes: {what}: expected a {kind} from 1 to {MAP_SIZE_MAX}")
+        return value
+
+    def map_sizes(self, node: yaml.Node, what: str) -> dict[str, int]:
+        return self.mapping(node, what, dict.fromkeys(MAP_SIZES, self.map_size))
 
     def truth(self, node: yaml.Node, what: str) -> bool:
         if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:bool":
@@ -184,6 +200,7 @@ def parse(text: str, file: str) -> Config:
         "deaths": reader.number,
         "socket": lambda node, what: Path(reader.text(node, what)),
         "groups": reader.groups,
+        "map_sizes": reader.map_sizes,
     }
     values = reader.mapping(node, "configuration", keys)
     config = replace(Config(), **values) if not reader.faults else Config()

@@ -45,6 +45,7 @@ def settings(config: Config) -> dict[str, object]:
             for group in config.groups
         ],
         "refined_from": Rules(config.groups).refined_from,
+        "map_sizes": dict(config.map_sizes),
     }
 
 

@@ -57,6 +57,12 @@ def test_groups_with_more_than_a_name_may_share_it():
         ("groups:\n- name: a\n  comm: [x]\n- name: a\n  comm: [y]", "f:4: group: the name 'a'"),
         ("groups:\n- name: a\n  comm: [x]\n- name: b\n  comm: [x]", "f:4: group 'b': 'x' is in"),
         ("groups:\n- name: a\n  comm: [0123456789abcdef]", "is longer than 15 bytes"),
+        ("map_sizes: 5", "f:1: map_sizes: expected a mapping"),
+        ("map_sizes:\n  fork: 5", "f:2: map_sizes: unknown key 'fork'; expected one of: ft_calls"),
+        ("map_sizes: {forks: few}", "f:1: map_sizes: forks: expected a whole number from 1 to 10"),
+        ("map_sizes: {forks: 0}", "f:1: map_sizes: forks: expected a whole number from 1 to 10"),
+        ("map_sizes: {forks: 1048577}", "f:1: map_sizes: forks: expected a whole number"),
+        ("map_sizes: {events: 3}", "f:1: map_sizes: events: expected a power of two from 1 to 10"),
         ("- a", "f:1: configuration: expected a mapping"),
         ("a: [", "f:1: not YAML"),
     ],
@@ -65,6 +71,17 @@ def test_faults_name_file_line_and_what_was_expected(text, fault):
     with pytest.raises(ConfigError) as raised:
         parse(text, "f")
     assert fault in str(raised.value)
+
+
+def test_map_sizes():
+    assert parse("map_sizes: {forks: 3, events: 4}", "f").map_sizes == {"forks": 3, "events": 4}
+    assert len(str(faults("map_sizes: {forks: few, fork: 5}")).splitlines()) == 2
+
+
+def faults(text):
+    with pytest.raises(ConfigError) as raised:
+        parse(text, "f")
+    return raised.value
 
 
 def test_all_faults_at_once():
