@@ -8,6 +8,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,9 @@ class Host:
     @contextlib.contextmanager
     def configured(self, text: str) -> Iterator[Host]:
         """The same with a daemon of another configuration."""
-        folder = self._folder / "other"
-        folder.mkdir(exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
         with started(folder, text) as daemon:
             yield Host(daemon, self._programs, folder)
-        (folder / "notify").unlink()
 
 
 class Guest:
