@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that die in the ways that people ask about, by programs that are not ours.
+
+Prints for each its PID and what its certificate has to say, as the one who did it knows.
+"""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SCENARIOS = {}
+
+
+def scenario(function):
+    SCENARIOS[function.__name__] = function
+    return function
+
+
+def start(*argv, **options):
+    return subprocess.Popen(argv, stderr=subprocess.DEVNULL, text=True, **options)
+
+
+def first_line(process):
+    return process.stdout.readline().strip()
+
+
+def until(holds):
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def children(pid):
+    found = subprocess.run(["pgrep", "-P", str(pid)], stdout=subprocess.PIPE, text=True)
+    return list(map(int, found.stdout.split()))
+
+
+def sent_by(comm, pid):
+    return {"origin": "user", "sender_comm": comm, "sender_pid": pid, "sender_uid": 0}
+
+
+def from_kernel(origin):
+    return {"origin": origin, "sender_pid": None, "sender_comm": None}
+
+
+def ended(victim, name, blame, **more):
+    """What is known of a child that a signal ended."""
+    assert victim.wait() == -signal.Signals[name]
+    expected = {"signal": name, "exit_code": None, "oom": False, "ppid": os.getpid()}
+    return victim.pid, {**expected, "blame": {"signal": name, **blame}, **more}
+
+
+@scenario
+def cron_jobs_pkill():
+    """A shell's pkill: neither the target nor its parent is to blame, and not the shell."""
+    victim = start("sleep", "10007")
+    until(lambda: Path(f"/proc/{victim.pid}/comm").read_text() == "sleep\n")
+    job = "pkill -TERM -fx 'sleep 1000[7]' & echo $!; wait"
+    killer = int(start("sh", "-c", job, stdout=subprocess.PIPE).communicate()[0])
+    return ended(victim, "SIGTERM", sent_by("pkill", killer), comm="sleep")
+
+
+# Takes SIGTERM and stays. Says when it is ready, by its PID.
+STUBBORN = "trap : TERM; echo $$; while :; do sleep 0.1; done"
+
+
+@scenario
+def supervisor():
+    """timeout(1) with -k: SIGTERM, then SIGKILL."""
+    supervisor = start(
+        "timeout", "-k", "1", "1", "sh", "-c", STUBBORN, stdout=subprocess.PIPE
+    )
+    victim = int(first_line(supervisor))
+    supervisor.communicate()
+    blame = {"signal": "SIGKILL", **sent_by("timeout", supervisor.pid)}
+    # It kills itself with its group: who is the parent at the end is not certain.
+    return victim, {
+        "comm": "sh", "signal": "SIGKILL", "blame": blame, "says": " s after SIGTERM",
+    }  # fmt: skip
+
+
+@scenario
+def systemd_stops_a_unit():
+    """Where there is systemd: TimeoutStopSec, SIGTERM, then SIGKILL."""
+    if not os.path.isdir("/run/systemd/system"):
+        return None
+    unit = "stubborn.service"
+    command = ["systemd-run", "-q", f"--unit={unit}", "-p", "TimeoutStopSec=1", "sh", "-c"]
+    subprocess.run([*command, STUBBORN], check=True)
+    show = ["systemctl", "show", "-P", "MainPID", unit]
+    victim = int(subprocess.check_output(show))
+    until(lambda: Path(f"/proc/{victim}/comm").read_text() == "sh\n")
+    time.sleep(1)  # for the trap
+    subprocess.run(["systemctl", "stop", unit], check=True)
+    subprocess.run(["systemctl", "reset-failed", unit], check=False)
+    blame = {"signal": "SIGKILL", **sent_by("systemd", 1)}
+    return victim, {
+        "comm": "sh", "signal": "SIGKILL", "ppid": 1, "blame": blame, "says": " s after SIGTERM",
+    }  # fmt: skip
+
+
+@scenario
+def oom_killer():
+    """In a memory cgroup, of either version."""
+    eater = "exec tail /dev/zero"
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        limits = ["-p", "MemoryMax=32M", "-p", "MemorySwapMax=0"]
+        victim = start("systemd-run", "--scope", "-q", *limits, "sh", "-c", eater)
+        return ended(victim, "SIGKILL", from_kernel("oom"), comm="tail", oom=True)
+    group = Path(f"/sys/fs/cgroup/memory/deaths-{os.getpid()}")
+    group.mkdir()
+    (group / "memory.limit_in_bytes").write_text("32M")
+    victim = start("sh", "-c", f"echo $$ > {group}/cgroup.procs; {eater}")
+    told = ended(victim, "SIGKILL", from_kernel("oom"), comm="tail", oom=True)
+    group.rmdir()
+    return told
+
+
+def by_script(script):
+    return start(sys.executable, "-c", script)
+
+
+@scenario
+def segfault():
+    victim = by_script("import ctypes; ctypes.string_at(0)")
+    return ended(victim, "SIGSEGV", from_kernel("fault"))
+
+
+@scenario
+def abort():
+    victim = by_script("import os; os.abort()")
+    return ended(victim, "SIGABRT", {"origin": "self", "sender_pid": victim.pid})
+
+
+@scenario
+def raised():
+    victim = by_script("import signal; signal.raise_signal(signal.SIGUSR1)")
+    return ended(victim, "SIGUSR1", {"origin": "self", "sender_pid": victim.pid})
+
+
+@scenario
+def alarm():
+    victim = by_script("import signal, time; signal.alarm(1); time.sleep(60)")
+    return ended(victim, "SIGALRM", from_kernel("timer"))
+
+
+@scenario
+def interval_timer_while_busy():
+    script = "import signal; signal.setitimer(signal.ITIMER_PROF, 0.1)\nwhile True: pass"
+    return ended(by_script(script), "SIGPROF", from_kernel("timer"))
+
+
+@scenario
+def processor_limit():
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 9))"
+    victim = by_script(f"{limit}\nwhile True: pass")
+    return ended(victim, "SIGXCPU", from_kernel("limit"))
+
+
+@scenario
+def file_size_limit():
+    victim = start("sh", "-c", "ulimit -f 1; exec dd if=/dev/zero of=/tmp/limited bs=1M count=1")
+    told = ended(victim, "SIGXFSZ", from_kernel("limit"), comm="dd")
+    os.unlink("/tmp/limited")
+    return told
+
+
+@scenario
+def reader_leaves():
+    victim = start("yes", stdout=subprocess.PIPE)
+    first_line(victim)
+    victim.stdout.close()
+    return ended(victim, "SIGPIPE", from_kernel("io"), comm="yes")
+
+
+@scenario
+def terminal_hangs_up():
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvp("sleep", ["sleep", "10009"])
+    until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
+    os.close(terminal)
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGHUP
+    blame = {"signal": "SIGHUP", **from_kernel("terminal")}
+    return pid, {"comm": "sleep", "signal": "SIGHUP", "blame": blame}
+
+
+@scenario
+def interrupt_key():
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvp("sleep", ["sleep", "10037"])
+    until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
+    os.write(terminal, b"\x03")
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGINT
+    os.close(terminal)
+    blame = {"signal": "SIGINT", **from_kernel("terminal")}
+    return pid, {"comm": "sleep", "signal": "SIGINT", "blame": blame}
+
+
+@scenario
+def init_of_a_namespace_ends():
+    pipe = subprocess.PIPE
+    script = "sleep 10039 & echo; read line"
+    outside = start("unshare", "-fp", "sh", "-c", script, stdin=pipe, stdout=pipe)
+    first_line(outside)
+    init = children(outside.pid)[0]
+    until(lambda: children(init))
+    victim = children(init)[0]
+    until(lambda: Path(f"/proc/{victim}/comm").read_text() == "sleep\n")
+    outside.communicate("\n")
+    blame = {
+        "signal": "SIGKILL", "origin": "pid_namespace", "sender_comm": "sh", "sender_pid": init,
+    }  # fmt: skip
+    return victim, {"comm": "sleep", "signal": "SIGKILL", "ppid": init, "blame": blame}
+
+
+@scenario
+def exits_on_its_own():
+    victim = start("sh", "-c", "exit 37")
+    assert victim.wait() == 37
+    return victim.pid, {
+        "exit_code": 37, "signal": None, "blame": None, "says": "exited with 37",
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: told for name, run in SCENARIOS.items() if (told := run())}))
