@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates of deaths, each caused by a program that is not ours, on this machine's kernel."""
+"""Deaths on this machine's kernel, and how they are asked for; tests/both has the culprits."""
 
 import json
-import os
-import pty
 import signal
 import subprocess
 import sys
@@ -41,113 +39,6 @@ def death_of(daemon, pid):
 
 def start(*argv, **options):
     return subprocess.Popen(argv, stderr=subprocess.DEVNULL, **options)
-
-
-def test_killed_by_another(daemon):
-    """A cron job's pkill: neither the target nor its parent is to blame."""
-    with start("sleep", "10007") as victim:
-        killer = start("pkill", "-TERM", "-f", "sleep 10007")
-        killer.wait()
-        assert victim.wait() == -signal.SIGTERM
-    death = death_of(daemon, victim.pid)
-    assert (death["comm"], death["signal"], death["exit_code"]) == ("sleep", "SIGTERM", None)
-    assert (death["ppid"], death["oom"], death["core_dumped"]) == (os.getpid(), False, False)
-    blame = death["blame"]
-    assert (blame["origin"], blame["sender_comm"], blame["sender_uid"]) == ("user", "pkill", 0)
-    assert blame["sender_pid"] == killer.pid
-    assert 0 <= blame["before_ns"] < 10**9
-
-
-def test_supervisor_escalates(daemon):
-    """SIGTERM, which is ignored, then SIGKILL."""
-    script = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True)"
-    child = start(
-        sys.executable, "-c", f"{script}; time.sleep(99)", stdout=subprocess.PIPE
-    )
-    child.stdout.readline()
-    child.send_signal(signal.SIGTERM)
-    time.sleep(0.2)
-    child.kill()
-    child.communicate()
-    death = death_of(daemon, child.pid)
-    assert death["signal"] == "SIGKILL"
-    assert death["blame"]["sender_pid"] == os.getpid()
-    assert 0.2e9 <= death["term_before_ns"] < 5e9
-
-
-def test_supervisor_escalates_on_a_handler(daemon):
-    script = "import signal, time; signal.signal(15, lambda *_: None); print(flush=True)"
-    child = start(
-        sys.executable, "-c", f"{script}\nwhile True: time.sleep(99)", stdout=subprocess.PIPE
-    )
-    child.stdout.readline()
-    child.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
-    child.kill()
-    child.communicate()
-    death = death_of(daemon, child.pid)
-    assert death["signal"] == "SIGKILL"
-    assert 0.3e9 <= death["term_before_ns"] < 5e9
-    assert "after SIGTERM" in death["why"]
-
-
-@pytest.mark.parametrize(
-    ("script", "name", "origin"),
-    [
-        ("import ctypes; ctypes.string_at(0)", "SIGSEGV", "fault"),
-        ("import os; os.abort()", "SIGABRT", "self"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGUSR1)", "SIGUSR1", "self"),
-        ("import signal, time; signal.alarm(1); time.sleep(9)", "SIGALRM", "timer"),
-        (
-            "import signal, time; signal.setitimer(signal.ITIMER_REAL, 0.1); time.sleep(9)",
-            "SIGALRM", "timer",
-        ),
-        (
-            "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (1, 9))\nwhile True: pass",
-            "SIGXCPU", "limit",
-        ),
-    ],
-)  # fmt: skip
-def test_own_doing(daemon, script, name, origin):
-    child = start(sys.executable, "-c", script)
-    assert child.wait() == -signal.Signals[name]
-    death = death_of(daemon, child.pid)
-    assert (death["signal"], death["blame"]["signal"]) == (name, name)
-    assert death["blame"]["origin"] == origin
-    if origin != "self":
-        assert death["blame"]["sender_pid"] is None
-
-
-def test_terminal_hangs_up(daemon):
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvp("sleep", ["sleep", "99"])
-    time.sleep(0.5)
-    os.close(terminal)
-    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGHUP
-    death = death_of(daemon, pid)
-    assert (death["signal"], death["blame"]["origin"]) == ("SIGHUP", "terminal")
-
-
-def test_init_of_a_namespace_ends(daemon):
-    script = "sleep 10009 & echo; read line"
-    pipe = subprocess.PIPE
-    init = start("unshare", "-fp", "sh", "-c", script, stdin=pipe, stdout=pipe)
-    init.stdout.readline()
-    found = subprocess.run(["pgrep", "-fx", "sleep 10009"], stdout=pipe, text=True).stdout
-    sleeper = int(found)
-    init.communicate(b"\n")
-    death = death_of(daemon, sleeper)
-    assert (death["signal"], death["blame"]["origin"]) == ("SIGKILL", "pid_namespace")
-    assert death["blame"]["sender_comm"] == "sh"
-
-
-def test_exits_on_its_own(daemon):
-    child = start("sh", "-c", "exit 37")
-    child.wait()
-    death = death_of(daemon, child.pid)
-    assert (death["exit_code"], death["signal"], death["blame"]) == (37, None, None)
-    assert death["why"] == "exited with 37"
 
 
 def test_last_thread_counts(daemon):

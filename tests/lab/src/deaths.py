@@ -66,16 +66,14 @@ def cron_jobs_pkill():
     return ended(victim, "SIGTERM", sent_by("pkill", killer), comm="sleep")
 
 
-# Takes SIGTERM and stays. Says when it is ready, by its PID.
-STUBBORN = "trap : TERM; echo $$; while :; do sleep 0.1; done"
+def stubborn(trap):
+    """A shell that SIGTERM does not end. Says when it is ready, by its PID."""
+    return ["sh", "-c", f"trap {trap} TERM; echo $$; while :; do sleep 0.1; done"]
 
 
-@scenario
-def supervisor():
-    """timeout(1) with -k: SIGTERM, then SIGKILL."""
-    supervisor = start(
-        "timeout", "-k", "1", "1", "sh", "-c", STUBBORN, stdout=subprocess.PIPE
-    )
+def killed_by_timeout(trap):
+    command = ["timeout", "-k", "1", "1", *stubborn(trap)]
+    supervisor = start(*command, stdout=subprocess.PIPE)
     victim = int(first_line(supervisor))
     supervisor.communicate()
     blame = {"signal": "SIGKILL", **sent_by("timeout", supervisor.pid)}
@@ -86,17 +84,28 @@ def supervisor():
 
 
 @scenario
+def supervisor_after_sigterm_was_handled():
+    """timeout(1) with -k: SIGTERM, then SIGKILL."""
+    return killed_by_timeout(":")
+
+
+@scenario
+def supervisor_after_sigterm_was_ignored():
+    return killed_by_timeout("''")
+
+
+@scenario
 def systemd_stops_a_unit():
     """Where there is systemd: TimeoutStopSec, SIGTERM, then SIGKILL."""
     if not os.path.isdir("/run/systemd/system"):
         return None
     unit = "stubborn.service"
-    command = ["systemd-run", "-q", f"--unit={unit}", "-p", "TimeoutStopSec=1", "sh", "-c"]
-    subprocess.run([*command, STUBBORN], check=True)
+    command = ["systemd-run", "-q", f"--unit={unit}", "-p", "TimeoutStopSec=1"]
+    subprocess.run([*command, *stubborn(":")], check=True)
     show = ["systemctl", "show", "-P", "MainPID", unit]
     victim = int(subprocess.check_output(show))
     until(lambda: Path(f"/proc/{victim}/comm").read_text() == "sh\n")
-    time.sleep(1)  # for the trap
+    time.sleep(1)  # until its trap is set
     subprocess.run(["systemctl", "stop", unit], check=True)
     subprocess.run(["systemctl", "reset-failed", unit], check=False)
     blame = {"signal": "SIGKILL", **sent_by("systemd", 1)}
