@@ -189,7 +189,8 @@ def processes(sources: Sources, snapshot: Snapshot) -> Families:
     """Processes there are."""
     counts = snapshot.processes
     declared = [group.name for group in sources.config.groups]
-    names = sorted({*declared, *(group for group, _ in counts.states)})
+    recent = sources.recent.update({group for group, _ in counts.states}, time.monotonic())
+    names = sorted({*declared, *recent})
     yield _gauge(
         "group_processes", "Processes, by state as in /proc/PID/stat.", ("group", "state"),
         (((name, state), counts.states[name, state]) for name in names for state in STATES),

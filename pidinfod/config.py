@@ -32,7 +32,7 @@ class Config:
     listen: tuple[str, int] = ("127.0.0.1", 10548)
     procfs: Path = Path("/proc")
     max_groups: int = 256
-    group_ttl: int = 300  # seconds without a process, after which a name's gauges go
+    group_ttl: int = 300  # seconds without a process, after which gauges of a name go
     deaths: int = 4096  # remembered at most
     socket: Path = Path("/run/pidinfod/pidinfod.sock")
     groups: tuple[Group, ...] = ()

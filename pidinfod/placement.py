@@ -130,30 +130,50 @@ class Placer:
     def add(self, raw: bytes) -> None:
         """Take a record of the ring: an exec, or a task that came of one in the meantime."""
         _, tid, image, before, provisional, is_exec, comm = _EVENT.unpack(raw)
-        comm = comm.partition(b"\0")[0]
+        group = self._images.get(image)
+        if group is None:
+            group = self._look(tid, image, before, provisional, comm.partition(b"\0")[0])
+        if group is not None and not self._place(tid, image, group):
+            self.misses["full"] += 1
+            group = None
+        now = self._image(tid)
+        if now != image:
+            if group is not None:
+                libbpf.delete(self._placements_map, _number(tid))
+                group = None
+            # Of a task that went on from its parent's program its own exec tells; and
+            # one of image 0 was placed otherwise.
+            if now is None:
+                self.misses["gone"] += 1
+            elif now and is_exec:
+                self.misses["exec"] += 1
+        elif group is not None:
+            self._images[image] = group
+            if len(self._images) > IMAGES:
+                self._images.popitem(last=False)
+        if is_exec:
+            self._count_exec(provisional if group is None else group)
+
+    def _look(
+        self, tid: int, image: int, before: int, provisional: int, comm: bytes
+    ) -> int | None:
+        """The group of an image by what /proc tells; None when it is there no more.
+
+        A process shows its new program a moment before the kernel tells of the exec. What is
+        found then may be of the next image; that is why one look has to do for all tasks of
+        an image, and rules on the name alone are left to the kernel.
+        """
+        if self._image(tid) != image:
+            return None
         facts, denied = read_facts(self._proc / str(tid), comm, self._rules.needs)
+        if denied:
+            self.misses["denied"] += 1
         inherited = self._images.get(before, GROUP_KERNEL)
         certain = {provisional - FIRST_GROUP}
         if self._keeps_children(inherited):
             certain.add(inherited - FIRST_GROUP)
         place = self._rules.place(facts, certain)
-        group = provisional if place is None else FIRST_GROUP + place
-        miss = "denied" if denied else None
-        if not self._place(tid, image, group):
-            miss = "full"
-        elif (now := self._image(tid)) != image:
-            libbpf.delete(self._placements_map, _number(tid))
-            group = provisional
-            # One of image 0 was placed otherwise meanwhile.
-            miss = "gone" if now is None else "exec" if now else None
-        else:
-            self._images[image] = group
-            if len(self._images) > IMAGES:
-                self._images.popitem(last=False)
-        if miss:
-            self.misses[miss] += 1
-        if is_exec:
-            self._count_exec(group)
+        return provisional if place is None else FIRST_GROUP + place
 
     def _keeps_children(self, group: int) -> bool:
         place = group - FIRST_GROUP

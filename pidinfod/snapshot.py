@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +48,20 @@ class Snapshot:
     run_stats: Mapping[str, RunStats] = field(default_factory=dict)  # by probe
 
 
+class Recent:
+    """Groups that have processes, or had not long ago."""
+
+    def __init__(self, ttl: float) -> None:
+        self._ttl = ttl
+        self._seen: dict[str, float] = {}
+
+    def update(self, present: Set[str], now: float) -> set[str]:
+        """Note those that are there now, and give those of the last `ttl` seconds."""
+        self._seen |= dict.fromkeys(present, now)
+        self._seen = {name: at for name, at in self._seen.items() if now - at <= self._ttl}
+        return set(self._seen)
+
+
 @dataclass(frozen=True)
 class Sources:
     """Where snapshots come from."""
@@ -57,6 +71,10 @@ class Sources:
     has_pid_info: bool
     ledger: Ledger | None = None
     placer: Placer | None = None
+    recent: Recent = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "recent", Recent(self.config.group_ttl))
 
     @property
     def probes(self) -> tuple[Probe, ...]:

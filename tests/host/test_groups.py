@@ -30,7 +30,7 @@ groups:
   - name: by-exe
     exe: ['^{folder}/opt/']
   - name: by-cmdline
-    cmdline: ['^sleep 10037( |$)', '^sleep 10039$']
+    cmdline: ['^sleep 10037\.{me}( |$)', '^sleep 10039\.{me}$']
   - name: by-cgroup
     cgroup: ['^/pidinfod-{me}/plain$']
   - name: by-unit
@@ -108,12 +108,15 @@ def cgroup():
 
 @contextlib.contextmanager
 def started(count, *argv, **options):
+    """So many of a program; each is ended with all that it started."""
+    options["start_new_session"] = True
     processes = [subprocess.Popen(argv, **options) for _ in range(count)]
     try:
         yield processes
     finally:
         for process in processes:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
@@ -171,7 +174,7 @@ def test_declared_groups_are_zero_from_the_start(daemon):
 
 KINDS = {
     "by-exe": (["{folder}/opt/sleep", "10007"], None),
-    "by-cmdline": (["sleep", "10037"], None),
+    "by-cmdline": (["sleep", f"10037.{ME}"], None),
     "by-cgroup": (["sleep", "10007"], "plain"),
     "by-unit": (["sleep", "10007"], f"a.slice/job-{ME}.service/below"),
     "by-container": (["sleep", "10007"], f"docker-{ID}.scope"),
@@ -210,17 +213,16 @@ def test_children_stay_but_for_an_earlier_group(daemon, folder):
     """Through forks and execs, from the first on, which come before the parent is placed;
     a group that is declared later does not get them.
     """
-    script = f"sleep 10009 & sleep 10039 & {folder}/late{ME} -c 'sleep 10009; :' & wait"
+    shell = f"{folder}/late{ME} -c 'sleep 10009.{ME}; :'"
+    script = f"sleep 10009.{ME} & sleep 10039.{ME} & {shell} & wait"
     before = scrape(daemon.url)
-    with started(1, folder / "launch", "-c", script, start_new_session=True) as [launcher]:
+    with started(1, folder / "launch", "-c", script):
         # The launcher, of three sleeps the two that no earlier group takes, and a shell.
         wait_for(daemon, 4, group="family")
         wait_for(daemon, 1, group="by-cmdline")
-        os.killpg(launcher.pid, signal.SIGKILL)
+        wait_for_execs(daemon, before, {"family": 4, "by-cmdline": 1, "late-comm": 0})
+    wait_for(daemon, 0, group="by-cmdline")
     after = wait_for(daemon, 0, group="family")
-    after = wait_for(daemon, 0, group="by-cmdline")
-    assert delta(before, after, "pidinfod_execs_total", group="family") == 4
-    assert delta(before, after, "pidinfod_execs_total", group="late-comm") == 0
     assert delta(before, after, "pidinfod_exits_total", group="family", status="SIGKILL") == 4
 
 
@@ -237,7 +239,7 @@ def test_brief_children_of_one_that_was_placed(daemon, folder):
 
 
 def test_regrouped_at_exec(daemon, folder):
-    script = 'read line; exec sleep 10037'
+    script = f"read line; exec sleep 10037.{ME}"
     with started(5, folder / "opt/sh", "-c", script, stdin=subprocess.PIPE) as processes:
         wait_for(daemon, 5, group="by-exe")
         for process in processes:
@@ -322,12 +324,8 @@ def test_those_that_run_already(folder, tmp_path, tracefs):
     config = tmp_path / "config.yml"
     config.write_text(CONFIG.format(folder=folder, **PARAMETERS).replace(
         f"{folder}/socket", f"{tmp_path}/socket"))  # fmt: skip
-    script = "sleep 10009 & sleep 10039 & sleep 10009 & wait"
-    options = {"start_new_session": True}
-    with (
-        started(5, folder / "opt/sleep", "10007"),
-        started(3, folder / "launch", "-c", script, **options) as launchers,
-    ):
+    script = f"sleep 10009.{ME} & sleep 10039.{ME} & sleep 10009.{ME} & wait"
+    with started(5, folder / "opt/sleep", "10007"), started(3, folder / "launch", "-c", script):
         time.sleep(0.5)
         running = Daemon(tmp_path, "--config", str(config))
         running.wait_until_ready()
@@ -338,7 +336,33 @@ def test_those_that_run_already(folder, tmp_path, tracefs):
             assert found.value(processes, group="family") == 3 + 6
             assert found.value(processes, group="by-cmdline") == 3
         finally:
-            for launcher in launchers:
-                os.killpg(launcher.pid, signal.SIGKILL)
             status, errors = running.stop()
         assert status == 0, errors
+
+
+def test_gauges_of_a_name_stay_for_a_while_and_those_of_declared_groups(tmp_path, tracefs):
+    config = tmp_path / "config.yml"
+    declared = "groups:\n- name: never\n  comm: [never]\n"
+    config.write_text(f"socket: {tmp_path}/socket\ngroup_ttl: 2\n{declared}")
+    shutil.copy("/usr/bin/sleep", tmp_path / f"ttl{ME}")
+    running = Daemon(tmp_path, "--config", str(config))
+    running.wait_until_ready()
+
+    def groups():
+        found = scrape(running.url)
+        return {dict(labels)["group"]: found.value("pidinfod_group_processes", **dict(labels))
+                for name, labels in found if name == "pidinfod_group_processes"}  # fmt: skip
+
+    try:
+        assert f"ttl{ME}" not in groups()
+        with started(3, tmp_path / f"ttl{ME}", "10007"):
+            wait_for(running, 3, group=f"ttl{ME}")
+        wait_for(running, 0, group=f"ttl{ME}")
+        assert f"ttl{ME}" in groups()
+        deadline = time.monotonic() + 20
+        while f"ttl{ME}" in (found := groups()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert found["never"] == 0
+    finally:
+        running.stop()
