@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
+from conftest import REPO
 
 from pidinfod.config import Config, ConfigError, parse
 from pidinfod.rules import Group
@@ -88,3 +89,14 @@ def test_all_faults_at_once():
     with pytest.raises(ConfigError) as raised:
         parse("a: 1\nb: 2\n", "f")
     assert len(str(raised.value).splitlines()) == 2
+
+
+def test_the_examples_are_good():
+    """What the installed file has commented out, and what the README shows."""
+    shipped = (REPO / "deploy/config/config.yml").read_text()
+    lines = [line.removeprefix("# ") for line in shipped.splitlines()]
+    start = lines.index("groups:")
+    readme = (REPO / "README.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    examples = [parse("\n".join(lines[start:]), "f").groups, parse(readme, "f").groups]
+    assert examples[0] == examples[1]
+    assert [group.name for group in examples[0]] == ["web", "backup", "nightly", "containers"]
