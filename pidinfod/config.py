@@ -35,6 +35,7 @@ class Config:
     group_ttl: int = 300  # seconds without a process, after which gauges of a name go
     deaths: int = 4096  # remembered at most
     socket: Path = Path("/run/pidinfod/pidinfod.sock")
+    kill_failures: bool = True  # also attempts with signal 0
     groups: tuple[Group, ...] = ()
     map_sizes: Mapping[str, int] = field(default_factory=dict)  # of MAP_SIZES
 
@@ -198,6 +199,7 @@ def parse(text: str, file: str) -> Config:
         "max_groups": reader.number,
         "group_ttl": reader.number,
         "deaths": reader.number,
+        "kill_failures": reader.truth,
         "socket": lambda node, what: Path(reader.text(node, what)),
         "groups": reader.groups,
         "map_sizes": reader.map_sizes,

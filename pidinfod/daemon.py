@@ -46,6 +46,7 @@ def settings(config: Config) -> dict[str, object]:
         ],
         "refined_from": Rules(config.groups).refined_from,
         "map_sizes": dict(config.map_sizes),
+        "kill_failures": config.kill_failures,
     }
 
 

@@ -245,18 +245,19 @@ def kill_hooks() -> Iterator[Hook]:
             yield Hook("tracepoint", event, f"{end}_{call}", KILL_METRICS)
 
 
-def hooks() -> tuple[Hook, ...]:
+def hooks(settings: dict[str, Any]) -> tuple[Hook, ...]:
     """Where the programs go on this machine."""
     prefix = SYSCALL_PREFIX.get(platform.machine(), "sys_")
-    return (*ft_hooks(prefix), *TRACEPOINTS, *kill_hooks())
+    kills = kill_hooks() if settings.get("kill_failures", True) else ()
+    return (*ft_hooks(prefix), *TRACEPOINTS, *kills)
 
 
-def attach_all(bpf: Any, sock: socket.socket) -> None:
+def attach_all(bpf: Any, sock: socket.socket, settings: dict[str, Any]) -> None:
     """Attach what can be attached, and say of each probe what became of it."""
     prefix = SYSCALL_PREFIX.get(platform.machine(), "sys_")
     # Asked by calling: with the option off the entry points are there, and give ENOSYS.
     has_ft_calls = pid_info.is_supported()
-    for hook in hooks():
+    for hook in hooks(settings):
         fds: list[int] = []
         reason = ""
         if hook.kind in ("kprobe", "kretprobe") and not has_ft_calls:
@@ -313,7 +314,7 @@ def load(sock: socket.socket, settings: dict[str, Any]) -> None:
     except Exception as error:  # bcc raises bare Exception
         rights = "" if os.geteuid() == 0 else " (rights? CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH)"
         raise handoff.LoadError(f"bcc could not load the probes: {error}{rights}") from error
-    attach_all(bpf, sock)
+    attach_all(bpf, sock, settings)
     send_maps(bpf, sock, settings.get("refined_from") is not None)
 
 

@@ -30,7 +30,7 @@ def empty_probes():
     from bcc import BPF
 
     os.environ["BCC_KERNEL_SOURCE"] = str(loader.bpf_folder())
-    hooks = [hook for hook in loader.hooks() if hook.kind != "kprobe" and hook.kind != "kretprobe"]
+    hooks = [hook for hook in loader.hooks({}) if hook.kind not in ("kprobe", "kretprobe")]
     text = "\n".join(f"int {hook.function}(void *args) {{ return 0; }}" for hook in hooks)
     bpf = BPF(text=text, cflags=[f"-I{loader.bpf_folder()}/include"])
     for hook in hooks:

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.usefixtures("tracefs")
 EVENTS = Path("/sys/kernel/tracing/events")
 
 
-def check(**options):
+def check(*args, **options):
     return subprocess.run(
-        [sys.executable, "-m", "pidinfod", "--check"],
+        [sys.executable, "-m", "pidinfod", "--check", *args],
         cwd=REPO, capture_output=True, text=True, timeout=120, check=False, **options,
     )  # fmt: skip
 
@@ -44,6 +44,13 @@ def test_every_probe_is_in_the_table():
         assert (state == "attached") == exists, (kind, name, state)
     attached = sum(state == "attached" for _, _, state, _ in rows)
     assert result.stdout.splitlines()[-1] == f"{attached} of {len(rows)} probes attached"
+
+
+def test_probes_on_system_calls_can_be_left_off(tmp_path):
+    config = tmp_path / "config.yml"
+    config.write_text("kill_failures: false\n")
+    assert "syscalls:" in check().stdout
+    assert "syscalls:" not in check("--config", str(config)).stdout
 
 
 def test_each_missing_probe_says_why():
