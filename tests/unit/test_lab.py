@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the lab takes for a fault of the guest's kernel."""
+
+import importlib.machinery
+import importlib.util
+import sys
+
+import pytest
+from conftest import LAB
+
+loader = importlib.machinery.SourceFileLoader("lab", str(LAB))
+spec = importlib.util.spec_from_loader("lab", loader)
+lab = sys.modules["lab"] = importlib.util.module_from_spec(spec)
+loader.exec_module(lab)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # As 6.12 and 6.1 print them; those that differ, both ways.
+        "BUG: KASAN: slab-use-after-free in ft_wait_scan+0x31/0x140",
+        "BUG: KASAN: null-ptr-deref in range [0x0000000000000010-0x0000000000000017]",
+        "UBSAN: array-index-out-of-bounds in kernel/pid_info.c:217:3",
+        "UBSAN: shift-out-of-bounds in ../kernel/signal.c:86:2",
+        "WARNING: possible circular locking dependency detected",
+        "WARNING: possible recursive locking detected",
+        "WARNING: possible irq lock inversion dependency detected",
+        "WARNING: inconsistent lock state",
+        "WARNING: bad unlock balance detected!",
+        "WARNING: suspicious RCU usage",
+        "WARNING: lock held when returning to user space!",
+        "BUG: Invalid wait context",
+        "BUG: sleeping function called from invalid context at mm/slab.h:321",
+        "BUG: scheduling while atomic: race/311/0x00000002",
+        "INFO: trying to register non-static key.",
+        "BUG: MAX_LOCKDEP_CHAINS too low!",
+        "rcu: INFO: rcu_sched self-detected stall on CPU",
+        "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:",
+        "rcu: INFO: rcu_sched detected expedited stalls on CPUs/tasks: { 1-.... } 26 jiffies s: 89",
+        "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [fuzz:1711]",
+        "INFO: task race:311 blocked for more than 122 seconds.",
+        "WARNING: CPU: 1 PID: 97 at lib/refcount.c:28 refcount_warn_saturate+0xba/0x110",
+        "BUG task_struct (Not tainted): Poison overwritten",
+        "BUG: unable to handle page fault for address: ffffffffdeadbeef",
+        "BUG: Bad page state in process fuzz  pfn:1a2b3",
+        "kernel BUG at kernel/exit.c:1007!",
+        "Oops: 0000 [#1] PREEMPT SMP KASAN NOPTI",
+        "invalid opcode: 0000 [#1] PREEMPT SMP NOPTI",
+        "Oops: general protection fault, probably for non-canonical address 0xdffffc0000000001",
+        "Kernel panic - not syncing: Fatal exception",
+    ],
+)
+def test_a_fault(line):
+    log = f"[    1.000000] Run /sbin/init as init process\n[   97.531135] {line}\n[   97.6] more\n"
+    found = lab.OOPS.search(log)
+    assert found
+    assert found.group() == f"[   97.531135] {line}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "systemd[1]: Failed to start pidinfod.service - Processes as Prometheus metrics.",
+        "failnth: page allocation failure: order:0, mode:0xcc0(GFP_KERNEL), nodemask=(null)",
+        "Memory cgroup out of memory: Killed process 977 (fork_test) total-vm:3276kB",
+        "x86/cpu: SGX disabled by BIOS, debugging on",
+        "EXT4-fs (vda): warning: mounting fs with errors, running e2fsck is recommended",
+    ],
+)
+def test_no_fault(line):
+    assert not lab.OOPS.search(f"[   97.531135] {line}\n")
