@@ -38,6 +38,11 @@ def test_edges_of_the_calls(lab):
     assert result["wait"][1] == [True, 11 << 8]
 
 
+def test_32_bit_programs(lab):
+    """The same four numbers, by the entry that 32-bit programs use."""
+    lab.exec("/root/src/compat")
+
+
 def task_structs(lab):
     for line in lab.exec("cat", "/proc/slabinfo").stdout.splitlines():
         if line.startswith("task_struct "):
