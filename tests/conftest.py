@@ -64,10 +64,11 @@ class Lab:
         self.metrics_url = ""
         self.kernel = Path()  # with the selftests built for it
 
-    def run(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        result = subprocess.run(
-            [LAB, "--name", self.name, *args], capture_output=True, text=True, timeout=600
-        )
+    def run(
+        self, *args: str, check: bool = True, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        command = [LAB, "--name", self.name, *args]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
         if check and result.returncode:
             output = result.stdout + result.stderr
             pytest.fail(f"lab {' '.join(args)}: {result.returncode}\n{output}")
@@ -81,8 +82,10 @@ class Lab:
         state = dict(line.split("=", 1) for line in result.stdout.splitlines())
         self.metrics_url, self.kernel = state["METRICS_URL"], Path(state["KERNEL"])
 
-    def exec(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("exec", "--", *argv, check=check)
+    def exec(
+        self, *argv: str, check: bool = True, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        return self.run("exec", "--", *argv, check=check, timeout=timeout)
 
     def copy_in(self, source: Path, target: str) -> None:
         self.run("copy", str(source), f"lab:{target}")
