@@ -122,7 +122,7 @@ def test_option_off():
         reason = "the kernel lacks ft_kill (no patch, or CONFIG_PID_INFO_SYSCALLS off)"
         labels = {"probe": "kprobe:__x64_sys_ft_kill", "reason": reason}
         assert ("pidinfod_probe_attached", frozenset(labels.items())) in scrape
-        assert scrape.value("pidinfod_probe_attached") == 19  # the tracepoints
+        assert scrape.value("pidinfod_probe_attached") == 20  # the tracepoints
         info = json.loads(guest.exec("pidinfod", "--once", "1", "--format", "json").stdout)
         assert info["source"] == "procfs"
     finally:

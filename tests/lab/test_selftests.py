@@ -51,7 +51,7 @@ def test_daemon_on_6_1(lab_6_1, programs):
     before = lab_6_1.scrape()
     lab_6_1.exec("/root/ft_workload")
     after = lab_6_1.scrape()
-    assert after.value("pidinfod_probe_attached") == 27
+    assert after.value("pidinfod_probe_attached") == 28
     for syscall, result, count in (
         ("ft_fork", "ok", 211),
         ("ft_wait", "ok", 211),

@@ -22,7 +22,7 @@ def test_service(lab):
     shown = properties(lab)
     assert shown["ActiveState"] == "active"
     assert shown["Type"] == "notify"
-    assert "27 probes attached" in shown["StatusText"]
+    assert "28 probes attached" in shown["StatusText"]
     started = int(shown["ExecMainStartTimestampMonotonic"])
     ready = int(shown["ActiveEnterTimestampMonotonic"])
     assert ready - started < 15_000_000  # us
@@ -44,7 +44,7 @@ def test_restart_comes_back(lab):
     shown = properties(lab)
     assert shown["MainPID"] != pid
     assert shown["Result"] == "success"
-    assert lab.scrape().value("pidinfod_probe_attached") == 27
+    assert lab.scrape().value("pidinfod_probe_attached") == 28
 
 
 def test_system_is_running(lab):
