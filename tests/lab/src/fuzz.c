@@ -149,6 +149,8 @@ int main(int argc, char **argv)
 	init = fork();
 	CHECK(init >= 0);
 	if (!init) {
+		/* Its group is this program's, out of the namespace, otherwise. */
+		CHECK(setsid() == 1);
 		for (i = 0; i < WORKERS; i++)
 			if (!fork())
 				work(strtoull(argv[2], NULL, 0) * WORKERS + i, end);
