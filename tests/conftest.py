@@ -23,6 +23,14 @@ REPO = Path(__file__).resolve().parents[1]
 LAB = REPO / "deploy/lab/lab"
 
 
+def pytest_configure() -> None:
+    """Whoever starts the tests in the background has them ignore signals that terminals send, and
+    all that they start inherits that."""
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
     """Samples of one scrape, by name and labels."""
 
