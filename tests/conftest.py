@@ -191,7 +191,8 @@ def host(programs: Path, tracefs: None, tmp_path_factory: pytest.TempPathFactory
     import machine
 
     folder = tmp_path_factory.mktemp("host")
-    with machine.started(folder) as daemon:
+    # Room for all names that come up here, on purpose or not, while the tests run.
+    with machine.started(folder, "max_groups: 4096\n") as daemon:
         yield machine.Host(daemon, programs, folder)
 
 

@@ -5,6 +5,7 @@ import json
 import time
 
 import pytest
+from machine import Guest
 
 CONFIG = r"""
 groups:
@@ -15,17 +16,13 @@ groups:
     unit: ['^nightly@.*\.service$']
     children: true
 """
-FILE = "/etc/pidinfod/config.yml"
 
 
 @pytest.fixture
 def configured(lab):
-    lab.exec("sh", "-c", f'cp {FILE} /tmp/kept.yml && printf %s "$0" >>{FILE}', CONFIG)
-    lab.exec("systemctl", "restart", "pidinfod")
-    yield lab
-    lab.exec("systemctl", "stop", "nightly@*", "web@*")
-    lab.exec("cp", "/tmp/kept.yml", FILE)
-    lab.exec("systemctl", "restart", "pidinfod")
+    with Guest(lab).configured(CONFIG):
+        yield lab
+        lab.exec("systemctl", "stop", "nightly@*", "web@*")
 
 
 def test_units_and_users(configured):

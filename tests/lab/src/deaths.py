@@ -100,14 +100,13 @@ def systemd_stops_a_unit():
     if not os.path.isdir("/run/systemd/system"):
         return None
     unit = "stubborn.service"
-    command = ["systemd-run", "-q", f"--unit={unit}", "-p", "TimeoutStopSec=1"]
+    command = ["systemd-run", "-qG", f"--unit={unit}", "-p", "TimeoutStopSec=1"]
     subprocess.run([*command, *stubborn(":")], check=True)
     show = ["systemctl", "show", "-P", "MainPID", unit]
     victim = int(subprocess.check_output(show))
     until(lambda: Path(f"/proc/{victim}/comm").read_text() == "sh\n")
     time.sleep(1)  # until its trap is set
     subprocess.run(["systemctl", "stop", unit], check=True)
-    subprocess.run(["systemctl", "reset-failed", unit], check=False)
     blame = {"signal": "SIGKILL", **sent_by("systemd", 1)}
     return victim, {
         "comm": "sh", "signal": "SIGKILL", "ppid": 1, "blame": blame, "says": " s after SIGTERM",
@@ -120,7 +119,7 @@ def oom_killer():
     eater = "exec tail /dev/zero"
     if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
         limits = ["-p", "MemoryMax=32M", "-p", "MemorySwapMax=0"]
-        victim = start("systemd-run", "--scope", "-q", *limits, "sh", "-c", eater)
+        victim = start("systemd-run", "--scope", "-qG", *limits, "sh", "-c", eater)
         return ended(victim, "SIGKILL", from_kernel("oom"), comm="tail", oom=True)
     group = Path(f"/sys/fs/cgroup/memory/deaths-{os.getpid()}")
     group.mkdir()
