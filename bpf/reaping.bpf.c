@@ -20,6 +20,9 @@ static __always_inline void remember_zombie(void *leader, struct death *death)
 		.group = membership_of(death->ppid, &death->parent_comm).group,
 	};
 
+	/* What is known of that address was freed, and that was not seen. */
+	if (zombies.lookup(&task))
+		drop(DROP_REAPING_MISSED);
 	if (zombies.update(&task, &zombie))
 		drop(DROP_ZOMBIES_FULL);
 }
