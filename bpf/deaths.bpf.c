@@ -56,7 +56,8 @@ enum life {
 	LIFE_ESCALATIONS,	/* ended by SIGKILL after SIGTERM */
 	LIFE_OOM_KILLS,
 	LIFE_REAP_DELAY,	/* from the death until the kernel forgets it, by slot */
-	LIFE_REAP_DELAY_NS,	/* by the group of the parent, both */
+	LIFE_REAP_DELAY_NS,
+	LIFE_REAPED_UNSEEN,	/* by the group of the parent, these three */
 };
 
 struct lives_key {

@@ -12,6 +12,15 @@ struct zombie {
 /* By the address of the task, which nothing else has until it is freed. */
 BPF_HASH(zombies, u64, struct zombie, SIZE_ZOMBIES);
 
+/* A task at an address that is known: the last one there was freed unseen. */
+static __always_inline void count_unseen(u64 task)
+{
+	struct zombie *last = zombies.lookup(&task);
+
+	if (last)
+		count_life(last->group, LIFE_REAPED_UNSEEN);
+}
+
 static __always_inline void remember_zombie(void *leader, struct death *death)
 {
 	u64 task = (u64)leader;
@@ -20,9 +29,7 @@ static __always_inline void remember_zombie(void *leader, struct death *death)
 		.group = membership_of(death->ppid, &death->parent_comm).group,
 	};
 
-	/* What is known of that address was freed, and that was not seen. */
-	if (zombies.lookup(&task))
-		drop(DROP_REAPING_MISSED);
+	count_unseen(task);
 	if (zombies.update(&task, &zombie))
 		drop(DROP_ZOMBIES_FULL);
 }

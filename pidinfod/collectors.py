@@ -171,6 +171,10 @@ def lifecycle(sources: Sources, snapshot: Snapshot) -> Families:
         "parent", decode.LIFE_BOUNDS,
         nothing | decode.life_histograms(lives, groups, decode.REAP_DELAY, decode.REAP_DELAY_NS),
     )  # fmt: skip
+    yield _counter(
+        "reapings_unseen", "Processes whose reaping the probe did not see.", ("parent",),
+        zero | decode.life_counts(lives, groups, decode.REAPED_UNSEEN),
+    )  # fmt: skip
 
 
 def deaths(sources: Sources, snapshot: Snapshot) -> Families:

@@ -31,8 +31,8 @@ DROP_CAUSES = (
     "ft_calls_full", "ft_inflight_full", "ft_return_missed", "ft_call_duration_full",
     "signals_generated_full", "signals_delivered_full", "forks_full", "execs_full",
     "exits_full", "group_of_full", "groups_full", "blames_full", "deaths_full",
-    "lives_full", "kill_calls_full", "kill_probes_full", "zombies_full", "reaping_missed",
-    "delivery_full", "placements_full", "cgroups_full",
+    "lives_full", "kill_calls_full", "kill_probes_full", "zombies_full", "delivery_full",
+    "placements_full", "cgroups_full",
 )  # fmt: skip
 
 # bpf/common.bpf.c: enum seen_event
@@ -40,7 +40,7 @@ EVENTS = ("fork", "exec", "exit", "signal_generated", "signal_delivered", "ft_ca
 
 # bpf/deaths.bpf.c: enum life
 LIFETIME, LIFETIME_NS, SHUTDOWN, SHUTDOWN_NS, ESCALATIONS, OOM_KILLS = range(6)
-REAP_DELAY, REAP_DELAY_NS = 6, 7
+REAP_DELAY, REAP_DELAY_NS, REAPED_UNSEEN = 6, 7, 8
 # bpf/delivery.bpf.c: enum signal_class, delivery_count, unmatched
 SIGNAL_CLASSES = ("standard", "realtime")
 MATCHED, MATCHED_NS, UNMATCHED = range(3)
