@@ -220,6 +220,9 @@ static __always_inline struct membership membership_of_current(void)
 	get_process_comm(&comm);
 	found.group = group_by_comm(&comm);
 	found.tgid = id >> 32;
+	/* One that ends is told of no more: what was kept of it now would stay. */
+	if (flags & PF_EXITING)
+		return found;
 	set_image(&found);
 	set_group(id, &found, false, 0);
 	return found;
