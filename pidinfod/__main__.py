@@ -3,6 +3,6 @@
 
 import sys
 
-from pidinfod.cli import main
+from pidinfod.cli.main import main
 
 sys.exit(main())

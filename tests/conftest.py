@@ -121,7 +121,7 @@ class Lab:
 @pytest.fixture(scope="session")
 def programs() -> Path:
     """The folder of the C programs for the guest, built."""
-    folder = REPO / "tests/lab/src"
+    folder = REPO / "tests/guest"
     subprocess.run(["make", "-s", "-C", folder], check=True)
     return folder
 

@@ -110,7 +110,7 @@ def output(machine: Machine, *argv: str) -> str:
 
 
 def program(machine: Machine, name: str, *args: object) -> Any:
-    """Run one of the programs of tests/lab/src; what it printed, read as JSON."""
+    """Run one of the programs of tests/guest; what it printed, read as JSON."""
     return json.loads(output(machine, f"./{name}", *map(str, args)))
 
 

@@ -28,7 +28,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             program = Path(folder) / "pid_info"
             subprocess.run(
-                ["gcc", "-O2", "-static", f"-I{REPO}/tests/lab/src",
+                ["gcc", "-O2", "-static", f"-I{REPO}/tests/guest",
                  f"-I{REPO}/kernel/include/uapi", "-o", program,
                  REPO / "tests/bench/src/pid_info.c"], check=True,
             )  # fmt: skip

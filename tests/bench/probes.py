@@ -13,7 +13,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from pidinfod import config, daemon, handoff, loader
+from pidinfod.kernel import handoff, loader
+from pidinfod.service import config, daemon
 
 REPO = Path(__file__).resolve().parents[2]
 ROUNDS = 5

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates of deaths name the culprit right: scenarios of tests/lab/src/deaths.py."""
+"""Certificates of deaths name the culprit right: scenarios of tests/guest/deaths.py."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ import pytest
 from conftest import REPO
 from machine import output
 
-sys.path.append(str(REPO / "tests/lab/src"))
+sys.path.append(str(REPO / "tests/guest"))
 from deaths import SCENARIOS
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 from conftest import REPO, Daemon
 
-from pidinfod import client
+from pidinfod.cli import deaths as client
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pidinfod import daemon, decode, handoff, libbpf
-from pidinfod.config import parse
-from pidinfod.placement import Placer
-from pidinfod.rules import Rules
+from pidinfod.groups.placement import Placer
+from pidinfod.groups.rules import Rules
+from pidinfod.kernel import handoff, libbpf
+from pidinfod.metrics import decode
+from pidinfod.service import daemon
+from pidinfod.service.config import parse
 
 pytestmark = pytest.mark.usefixtures("tracefs")
 

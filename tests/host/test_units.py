@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO, Daemon
 
-from pidinfod import client
+from pidinfod.cli import deaths as client
 
 UNIFIED = Path(
     next(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()
