@@ -2,57 +2,25 @@
 /*
  * Counting, and what becomes of what could not be counted.
  *
- * The files of this folder are one program text: the loader joins them, as bcc
- * rewrites only what is in the main file. Totals are counted here, in per-CPU
- * maps; user space only reads them. Offsets into kernel structures (OFF_*) come
- * from BTF, map sizes (SIZE_*) from the settings.
+ * The files of this folder are one program text, as bcc rewrites only what is in the
+ * main file. In front of it stand the enumerations and structures, after this file the
+ * maps of counters with a function for each, count_NAME() or observe_NAME(): all of
+ * them are made from their one description in Python. Totals are counted here, in
+ * per-CPU maps; user space only reads them. Offsets into kernel structures (OFF_*)
+ * come from BTF, map sizes (SIZE_*) from the settings.
  */
-#include <linux/types.h>
-#include <linux/ptrace.h>
 
-/* Why something was not counted; decode.py has the names, in this order. */
-enum drop_cause {
-	DROP_FT_CALLS_FULL,
-	DROP_FT_INFLIGHT_FULL,
-	DROP_FT_RETURN_MISSED,
-	DROP_FT_CALL_DURATION_FULL,
-	DROP_SIGNALS_GENERATED_FULL,
-	DROP_SIGNALS_DELIVERED_FULL,
-	DROP_FORKS_FULL,
-	DROP_EXECS_FULL,
-	DROP_EXITS_FULL,
-	DROP_GROUP_OF_FULL,
-	DROP_GROUPS_FULL,
-	DROP_BLAMES_FULL,
-	DROP_DEATHS_FULL,
-	DROP_LIVES_FULL,
-	DROP_KILL_CALLS_FULL,
-	DROP_KILL_PROBES_FULL,
-	DROP_ZOMBIES_FULL,
-	DROP_DELIVERY_FULL,
-	DROP_PLACEMENTS_FULL,
-	DROP_CGROUPS_FULL,
-	DROP_CAUSES,
-};
-
-BPF_PERCPU_ARRAY(drops, u64, DROP_CAUSES);
+/* Events that came by, counted before anything else can go wrong. */
+BPF_PERCPU_ARRAY(seen, u64, SEEN_COUNT);
+/* Events that were seen and not counted, by cause. */
+BPF_PERCPU_ARRAY(drops, u64, DROP_COUNT);
+/* Events that were counted, and lost only a detail. */
+BPF_PERCPU_ARRAY(degraded, u64, DEGRADED_COUNT);
 
 /*
- * What came by, counted before anything else can go wrong: of each of these, seen is
- * counted + dropped. decode.py has the names, in this order.
+ * Atomic, although a counter is this CPU's own: the program of a raw tracepoint may
+ * interrupt another.
  */
-enum seen_event {
-	SEEN_FORK,
-	SEEN_EXEC,
-	SEEN_EXIT,
-	SEEN_SIGNAL_GENERATED,
-	SEEN_SIGNAL_DELIVERED,
-	SEEN_FT_CALL,
-	SEEN_EVENTS,
-};
-
-BPF_PERCPU_ARRAY(seen, u64, SEEN_EVENTS);
-
 static __always_inline void see(u32 event)
 {
 	u64 *count = seen.lookup(&event);
@@ -69,17 +37,12 @@ static __always_inline void drop(u32 cause)
 		__sync_fetch_and_add(count, 1);
 }
 
-/*
- * Add to a counter, as a map's lookup_or_try_init() gave it; without one the map
- * was full. Atomic, although the counter is this CPU's own: the program of a raw
- * tracepoint may interrupt another.
- */
-static __always_inline void add(u64 *count, u64 amount, u32 cause)
+static __always_inline void degrade(u32 what)
 {
+	u64 *count = degraded.lookup(&what);
+
 	if (count)
-		__sync_fetch_and_add(count, amount);
-	else
-		drop(cause);
+		__sync_fetch_and_add(count, 1);
 }
 
 /* What a raw tracepoint passes: the arguments of the kernel's own trace_NAME(). */
@@ -87,16 +50,10 @@ struct raw_tracepoint {
 	u64 args[0];
 };
 
-/* What is told one by one; events.py has the numbers. Each begins with its type. */
-enum event {
-	EVENT_DEATH,
-	EVENT_PLACEMENT,
-	EVENT_CGROUP,
-};
-
+/* Records that are told one by one. */
 BPF_RINGBUF_OUTPUT(events, SIZE_EVENTS);
 
-/* When the reader was last woken. */
+/* When the reader of the ring was last woken. */
 BPF_ARRAY(woken, u64, 1);
 
 /* include/uapi/linux/bpf.h */
@@ -106,9 +63,9 @@ BPF_ARRAY(woken, u64, 1);
 #define WAKE_NS	50000000ULL
 
 /*
- * For what can wait: to wake the reader at each record costs more than all else on
- * the path of an exit. The ring has room for what can happen in between; the last
- * records wait until the reader looks by itself, or is asked.
+ * Waking the reader costs more than the rest of the exit path, so it is woken at most
+ * every 50 ms. The ring has room for what can happen in between; the last records wait
+ * until the reader looks by itself, or is asked.
  */
 static __always_inline u64 wake_now_and_then(u64 now)
 {
@@ -127,6 +84,17 @@ static __always_inline u64 wake_now_and_then(u64 now)
 static __always_inline u32 slot_of(u64 ns)
 {
 	return ns > 1 ? bpf_log2l(ns - 1) - 1 : 0;
+}
+
+/* The first bucket ends at 2^(first + 1), the others 2^step apart; one more takes the rest. */
+static __always_inline u16 bucket_of(u64 ns, u32 first, u32 step, u32 buckets)
+{
+	u32 slot = slot_of(ns), bucket;
+
+	if (slot <= first)
+		return 0;
+	bucket = (slot - first + step - 1) / step;
+	return bucket < buckets ? bucket : buckets;
 }
 
 /* A member of a kernel structure, by its offset. */

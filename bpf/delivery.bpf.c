@@ -5,27 +5,6 @@
  */
 #define SIGRTMIN	32	/* the kernel's: the C library keeps two */
 
-/* decode.py has the names of all three, in this order. */
-enum signal_class { CLASS_STANDARD, CLASS_REALTIME };
-
-enum delivery_count {
-	DELIVERY_MATCHED,	/* by slot */
-	DELIVERY_MATCHED_NS,
-	DELIVERY_UNMATCHED,	/* by reason, in the slot's place */
-};
-
-enum unmatched {
-	UNMATCHED_UNSEEN,	/* delivered, not seen generated (or forgotten, or its info lost) */
-	UNMATCHED_GROUP_EXIT,	/* the SIGKILL by which the kernel ends a process's other threads */
-	UNMATCHED_UNDELIVERED,	/* generated, then taken by sigwait(2), signalfd(2), or flushed */
-};
-
-struct delivery_key {
-	u8 class;
-	u8 count;
-	u16 slot;
-};
-
 /* A process's signals and a thread's own wait apart. */
 struct pending_key {
 	u32 id;
@@ -39,7 +18,6 @@ struct rt_queue {
 	u32 tail;	/* number of the next to be generated */
 };
 
-BPF_TABLE("percpu_hash", struct delivery_key, u64, delivery, SIZE_DELIVERY);
 /*
  * When each was generated. A signal can be taken in ways that no probe sees, and a
  * process can die with signals pending: hence the kernel forgets the oldest here.
@@ -52,12 +30,14 @@ static __always_inline u8 class_of(u32 signal)
 	return signal < SIGRTMIN ? CLASS_STANDARD : CLASS_REALTIME;
 }
 
-static __always_inline void count_delivery(u32 signal, u8 count, u16 slot, u64 amount)
+static __always_inline void count_unmatched(u32 signal, u8 reason, u64 amount)
 {
-	struct delivery_key key = { .class = class_of(signal), .count = count, .slot = slot };
-	u64 zero = 0;
+	struct signal_delivery_unmatched_key key = {
+		.kind = class_of(signal),
+		.reason = reason,
+	};
 
-	add(delivery.lookup_or_try_init(&key, &zero), amount, DROP_DELIVERY_FULL);
+	count_signal_delivery_unmatched(&key, amount);
 }
 
 static __always_inline void remember_generated(u32 id, u32 signal, bool is_shared)
@@ -72,14 +52,14 @@ static __always_inline void remember_generated(u32 id, u32 signal, bool is_share
 			return;
 		key.number = queue->tail++;
 	}
+	if (!generated.insert(&key, &now))
+		return;
 	since = generated.lookup(&key);
-	if (since) {
-		/* It is new, so the last one is not pending any more. */
-		count_delivery(signal, DELIVERY_UNMATCHED, UNMATCHED_UNDELIVERED, 1);
-		*since = now;
-	} else {
-		generated.update(&key, &now);
-	}
+	if (!since)
+		return;
+	/* It is new, so the last one is not pending any more. */
+	count_unmatched(signal, UNMATCHED_UNDELIVERED, 1);
+	*since = now;
 }
 
 /* The real-time signals that are no longer pending were not delivered. */
@@ -100,64 +80,68 @@ static __always_inline void settle_queue(void *task, struct rt_queue *queue,
 	if (pending & BIT(key->signal - 1))
 		return;
 	queue->head = queue->tail;
-	count_delivery(key->signal, DELIVERY_UNMATCHED, UNMATCHED_UNDELIVERED, left);
+	count_unmatched(key->signal, UNMATCHED_UNDELIVERED, left);
 }
 
-/* Whether the current task had that signal waiting; counts how long it did. */
-static __always_inline bool match_generated(u32 id, u32 signal, bool is_shared)
+/*
+ * When that signal of the current task was generated; it waits no more. 0 if that was
+ * not seen, or belongs to another process that had this id before.
+ */
+static __always_inline u64 take_generated(u32 id, u32 signal, bool is_shared, u64 start_ns)
 {
 	struct pending_key key = { .id = id, .signal = signal, .is_shared = is_shared };
-	void *task = (void *)bpf_get_current_task(), *leader = NULL;
-	u64 *since, ns, start = 0;
+	void *task = (void *)bpf_get_current_task();
 	struct rt_queue *queue;
+	u64 *since, ns;
 
 	if (class_of(signal) == CLASS_REALTIME) {
 		struct pending_key queue_key = key;
 
 		queue = rt_queues.lookup(&key);
 		if (!queue || queue->head == queue->tail)
-			return false;
+			return 0;
 		key.number = queue->head++;
 		settle_queue(task, queue, &queue_key);
 	}
 	since = generated.lookup(&key);
 	if (!since)
-		return false;
+		return 0;
 	ns = *since;
 	generated.delete(&key);
-	/* Of another process that had this id before. */
-	READ_MEMBER(leader, task, OFF_TASK_GROUP_LEADER);
-	READ_MEMBER(start, leader, OFF_TASK_START_BOOTTIME);
-	if (ns < start)
-		return false;
-	ns = bpf_ktime_get_boot_ns() - ns;
-	count_delivery(signal, DELIVERY_MATCHED, slot_of(ns), 1);
-	count_delivery(signal, DELIVERY_MATCHED_NS, 0, ns);
-	return true;
+	return ns >= start_ns ? ns : 0;
 }
 
 /* A thread's own signals are delivered before those of its process. */
-static __always_inline bool match_any(u32 signal)
+static __always_inline u64 take_any(u32 signal, u64 start_ns)
 {
 	u64 id = bpf_get_current_pid_tgid();
+	u64 ns = take_generated(id, signal, false, start_ns);
 
-	return match_generated(id, signal, false) || match_generated(id >> 32, signal, true);
+	return ns ? ns : take_generated(id >> 32, signal, true, start_ns);
 }
 
-static __always_inline void match_delivered(u32 signal)
+/* A signal is delivered to the current task, whose process has that record or none. */
+static __always_inline void match_delivered(u32 signal, struct process *process)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct blame *blame;
+	struct signal_delivery_seconds_key waited = {};
+	u64 start_ns = 0, ns;
+	u32 blamed;
 
-	if (match_any(signal))
-		return;
-	if (signal != SIGKILL) {
-		count_delivery(signal, DELIVERY_UNMATCHED, UNMATCHED_UNSEEN, 1);
-		return;
+	if (process)
+		start_ns = process->start_ns;
+	else
+		READ_MEMBER(start_ns, current_leader(), OFF_TASK_START_BOOTTIME);
+	ns = take_any(signal, start_ns);
+	waited.kind = class_of(signal);
+	if (!ns && signal == SIGKILL) {
+		/* A signal that ends a process is delivered as SIGKILL, to each of its threads. */
+		blamed = process ? process->blame.signal : 0;
+		if (blamed && blamed != SIGKILL)
+			ns = take_any(blamed, start_ns);
+		waited.kind = class_of(blamed);
 	}
-	/* A signal that ends a process is delivered as SIGKILL, to each of its threads. */
-	blame = blames.lookup(&tgid);
-	if (blame && blame->signal != SIGKILL && match_any(blame->signal))
-		return;
-	count_delivery(signal, DELIVERY_UNMATCHED, UNMATCHED_GROUP_EXIT, 1);
+	if (ns)
+		observe_signal_delivery_seconds(&waited, bpf_ktime_get_boot_ns() - ns);
+	else
+		count_unmatched(signal, signal == SIGKILL ? UNMATCHED_GROUP_EXIT : UNMATCHED_UNSEEN, 1);
 }

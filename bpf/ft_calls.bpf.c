@@ -1,54 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The four system calls of the patched kernel: who called, what came of it and
- * how long it took. Kprobes only here.
+ * The four system calls of the patched kernel: who called, what came of it and how long
+ * it took.
  */
-#define NR_GET_PID_INFO	548
-#define NR_FT_FORK	549
-#define NR_FT_KILL	550
-#define NR_FT_WAIT	551
+#define INVALID_SIGNAL	255	/* of all numbers that no signal has */
 
-struct ft_calls_key {
-	u32 syscall;
-	s32 result;	/* 0 or -errno */
-	s32 signal;	/* of ft_kill */
-};
-
-struct ft_call_duration_key {
-	u32 syscall;
-	u32 slot;
-};
-
-struct ft_inflight_val {
+struct ft_inflight {
 	u64 start_ns;
-	u32 syscall;
+	u32 call;
 	s32 signal;
 };
 
-BPF_TABLE("percpu_hash", struct ft_calls_key, u64, ft_calls, SIZE_FT_CALLS);
-BPF_TABLE("percpu_hash", struct ft_call_duration_key, u64, ft_call_duration,
-	  SIZE_FT_CALL_DURATION);
-BPF_TABLE("percpu_hash", u32, u64, ft_call_duration_ns, 8);
 /* One call at a time per thread. */
-BPF_HASH(ft_inflight, u64, struct ft_inflight_val, SIZE_FT_INFLIGHT);
+BPF_HASH(ft_inflight, u64, struct ft_inflight, SIZE_FT_INFLIGHT);
 
-static __always_inline int ft_enter(u32 syscall, s32 signal)
+#ifdef WITH_FT_CALLS
+static __always_inline int ft_enter(u32 call, s32 signal)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	struct ft_inflight_val call = {
+	struct ft_inflight now = {
 		.start_ns = bpf_ktime_get_ns(),
-		.syscall = syscall,
+		.call = call,
 		.signal = signal,
 	};
 
-	/*
-	 * The kernel tracks a limited number of calls on their way at once; a
-	 * call beyond that returns unseen and leaves its entry here.
-	 */
+	see(SEEN_FT_CALL);
+	/* The kernel tracks a limited number of returns at once; one beyond that is missed. */
 	if (ft_inflight.lookup(&id))
-		drop(DROP_FT_RETURN_MISSED);
-	if (ft_inflight.update(&id, &call))
-		drop(DROP_FT_INFLIGHT_FULL);
+		drop(DROP_FT_CALL_RETURN_MISSED);
+	if (ft_inflight.update(&id, &now))
+		drop(DROP_FT_CALL_INFLIGHT_FULL);
 	return 0;
 }
 
@@ -58,68 +39,53 @@ static __always_inline void ft_forget(u64 id)
 	if (!ft_inflight.lookup(&id))
 		return;
 	ft_inflight.delete(&id);
-	drop(DROP_FT_RETURN_MISSED);
+	drop(DROP_FT_CALL_RETURN_MISSED);
 }
 
 static __always_inline bool ft_is_forking(void)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	struct ft_inflight_val *call = ft_inflight.lookup(&id);
+	struct ft_inflight *now = ft_inflight.lookup(&id);
 
-	return call && call->syscall == NR_FT_FORK;
-}
-
-int enter_get_pid_info(struct pt_regs *ctx)
-{
-	return ft_enter(NR_GET_PID_INFO, 0);
-}
-
-int enter_ft_fork(struct pt_regs *ctx)
-{
-	return ft_enter(NR_FT_FORK, 0);
-}
-
-int enter_ft_kill(struct pt_regs *ctx)
-{
-	/* The entry point's one argument: the registers of the caller. */
-	struct pt_regs *user = (struct pt_regs *)PT_REGS_PARM1(ctx);
-	unsigned long signal = 0;
-
-	bpf_probe_read_kernel(&signal, sizeof(signal), &PT_REGS_PARM2(user));
-	return ft_enter(NR_FT_KILL, signal);
-}
-
-int enter_ft_wait(struct pt_regs *ctx)
-{
-	return ft_enter(NR_FT_WAIT, 0);
+	return now && now->call == FT_FT_FORK;
 }
 
 int exit_ft_call(struct pt_regs *ctx)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	struct ft_inflight_val *call = ft_inflight.lookup(&id);
-	struct ft_call_duration_key duration = {};
+	struct ft_inflight *found = ft_inflight.lookup(&id), call;
+	struct ft_call_duration_seconds_key duration = {};
+	struct ft_kill_signals_key asked = {};
 	struct ft_calls_key key = {};
 	long result = PT_REGS_RC(ctx);
-	u64 zero = 0, ns;
+	u32 error = 0;
 
-	if (!call)
+	if (!found)
 		return 0;
-	see(SEEN_FT_CALL);
-	ns = bpf_ktime_get_ns() - call->start_ns;
-	key.syscall = call->syscall;
-	key.signal = call->signal;
-	key.result = result < 0 ? result : 0;
+	call = *found;
 	ft_inflight.delete(&id);
-
-	if (key.syscall == NR_FT_KILL)
-		count_kill_call(CALL_FT_KILL, !key.signal, key.result);
-	add(ft_calls.lookup_or_try_init(&key, &zero), 1, DROP_FT_CALLS_FULL);
-	duration.syscall = key.syscall;
-	duration.slot = slot_of(ns);
-	add(ft_call_duration.lookup_or_try_init(&duration, &zero), 1,
-	    DROP_FT_CALL_DURATION_FULL);
-	add(ft_call_duration_ns.lookup_or_try_init(&key.syscall, &zero), ns,
-	    DROP_FT_CALL_DURATION_FULL);
+	if (result < 0)
+		error = -result;
+	key.syscall = call.call;
+	key.result = error;
+	count_ft_calls(&key, 1);
+	duration.syscall = call.call;
+	observe_ft_call_duration_seconds(&duration, bpf_ktime_get_ns() - call.start_ns);
+	if (call.call != FT_FT_KILL)
+		return 0;
+	count_kill_call(CALL_FT_KILL, call.signal, -(long)error);
+	asked.signal = call.signal >= 0 && call.signal <= 64 ? call.signal : INVALID_SIGNAL;
+	asked.result = error;
+	count_ft_kill_signals(&asked, 1);
 	return 0;
 }
+#else
+static __always_inline void ft_forget(u64 id)
+{
+}
+
+static __always_inline bool ft_is_forking(void)
+{
+	return false;
+}
+#endif

@@ -1,127 +1,127 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The kernel's own calls that send signals: attempts that failed, and those with
- * signal 0, which only ask whether somebody is there. What was sent is counted
- * where it is generated.
+ * signal 0, which only ask whether somebody is there. What was sent is counted where it
+ * is generated.
+ *
+ * Where the kernel has kprobes, they are on the six calls, and no other call is slowed.
+ * Elsewhere one raw tracepoint at the exit of all calls has to do: it needs no memory,
+ * as the registers still hold the arguments there.
  */
-
-/* decode.py has the names, in this order. */
-enum kill_call {
-	CALL_KILL,
-	CALL_TKILL,
-	CALL_TGKILL,
-	CALL_RT_SIGQUEUEINFO,
-	CALL_RT_TGSIGQUEUEINFO,
-	CALL_PIDFD_SEND_SIGNAL,
-	CALL_FT_KILL,
+struct kill_inflight {
+	u32 call;
+	s32 signal;
 };
 
-struct kill_calls_key {
-	u8 call;
-	u8 is_probe;	/* signal 0 */
-	u16 error;
-	u32 sender;
-};
+/* Threads on their way through a call, by thread. Only kprobes need it. */
+BPF_HASH(kill_inflight, u32, struct kill_inflight, SIZE_KILL_INFLIGHT);
 
-BPF_TABLE("percpu_hash", struct kill_calls_key, u64, kill_calls, SIZE_KILL_CALLS);
-/* Threads on their way through a call with signal 0; all others keep nothing. */
-BPF_HASH(kill_probes, u32, u8, SIZE_KILL_PROBES);
-
-static __always_inline void count_kill_call(u32 call, bool is_probe, long result)
+static __always_inline void count_kill_call(u32 call, s32 signal, long result)
 {
-	struct kill_calls_key key = {};
-	u64 zero = 0;
+	struct liveness_probes_key probe = { .call = call, .result = -result };
+	struct kill_failures_key failure = { .call = call, .errno = -result };
+	u32 sender;
 
-	/* What was sent is counted where it is generated. */
-	if (!result && !is_probe)
+	if (signal && result >= 0)
 		return;
-	key.call = call;
-	key.is_probe = is_probe;
-	key.error = -result;
-	key.sender = group_of_current();
-	add(kill_calls.lookup_or_try_init(&key, &zero), 1, DROP_KILL_CALLS_FULL);
+	sender = group_of_current();
+	if (signal) {
+		failure.sender = sender;
+		count_kill_failures(&failure, 1);
+	} else {
+		probe.sender = sender;
+		count_liveness_probes(&probe, 1);
+	}
 }
 
-static __always_inline int kill_enter(u32 signal)
+#ifdef WITH_KILL_KPROBES
+static __always_inline int kill_enter(u32 call, s32 signal)
 {
-	u32 tid;
-	u8 one = 1;
+	struct kill_inflight now = { .call = call, .signal = signal };
+	u32 tid = bpf_get_current_pid_tgid();
 
-	if (signal)
-		return 0;
-	tid = bpf_get_current_pid_tgid();
-	if (kill_probes.update(&tid, &one))
-		drop(DROP_KILL_PROBES_FULL);
+	/* The kernel tracks a limited number of returns at once; one beyond that is missed. */
+	if (kill_inflight.lookup(&tid))
+		degrade(DEGRADED_KILL_CALLS);
+	if (kill_inflight.update(&tid, &now))
+		degrade(DEGRADED_KILL_CALLS);
 	return 0;
 }
 
-static __always_inline int kill_exit(u32 call, long result)
+int exit_kill_call(struct pt_regs *ctx)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	bool is_probe = kill_probes.lookup(&tid);
+	struct kill_inflight *found = kill_inflight.lookup(&tid), call;
 
-	if (is_probe)
-		kill_probes.delete(&tid);
-	count_kill_call(call, is_probe, result);
+	if (!found)
+		return 0;
+	call = *found;
+	kill_inflight.delete(&tid);
+	count_kill_call(call.call, call.signal, (int)PT_REGS_RC(ctx));
 	return 0;
 }
 
-int enter_kill(struct tracepoint__syscalls__sys_enter_kill *args)
+/* A thread ends outside of any call, so what is left of it went unseen. */
+static __always_inline void kill_forget(u32 tid)
 {
-	return kill_enter(args->sig);
+	if (!kill_inflight.lookup(&tid))
+		return;
+	kill_inflight.delete(&tid);
+	degrade(DEGRADED_KILL_CALLS);
+}
+#else
+static __always_inline void kill_forget(u32 tid)
+{
+}
+#endif
+
+/* A call's arguments two and three, as user space passed them. */
+struct user_call {
+	s32 second;
+	s32 third;
+	bool is_32bit;
+};
+
+#if defined(__x86_64__) || defined(__TARGET_ARCH_x86)
+#define X32_BIT		0x40000000
+#define TS_COMPAT	0x0002	/* arch/x86/include/asm/thread_info.h */
+
+/* Of the registers all that is needed, and the number of the call. */
+static __always_inline long read_registers(struct pt_regs *regs, struct pt_regs *user)
+{
+	bpf_probe_read_kernel(&user->cx, (void *)&regs->ip - (void *)&regs->cx, &regs->cx);
+	return user->orig_ax & ~X32_BIT;
 }
 
-int exit_kill(struct tracepoint__syscalls__sys_exit_kill *args)
+static __always_inline void read_call(struct pt_regs *user, struct user_call *call)
 {
-	return kill_exit(CALL_KILL, args->ret);
+	u32 status = 0;
+
+	READ_MEMBER(status, bpf_get_current_task(), OFF_THREAD_INFO_STATUS);
+	call->is_32bit = status & TS_COMPAT;
+	call->second = call->is_32bit ? user->cx : user->si;
+	call->third = user->dx;
+}
+#else
+#define THREAD_INFO_32BIT	BIT(22)	/* arch/arm64/include/asm/thread_info.h: TIF_32BIT */
+
+/* Of the registers all that is needed, and the number of the call. */
+static __always_inline long read_registers(struct pt_regs *regs, struct pt_regs *user)
+{
+	int number = 0;
+
+	READ_MEMBER(number, regs, OFF_PT_REGS_SYSCALLNO);
+	bpf_probe_read_kernel(&user->regs[1], 2 * sizeof(user->regs[1]), &regs->regs[1]);
+	return number;
 }
 
-int enter_tkill(struct tracepoint__syscalls__sys_enter_tkill *args)
+static __always_inline void read_call(struct pt_regs *user, struct user_call *call)
 {
-	return kill_enter(args->sig);
-}
+	u64 flags = 0;
 
-int exit_tkill(struct tracepoint__syscalls__sys_exit_tkill *args)
-{
-	return kill_exit(CALL_TKILL, args->ret);
+	READ_MEMBER(flags, bpf_get_current_task(), OFF_THREAD_INFO_FLAGS);
+	call->is_32bit = flags & THREAD_INFO_32BIT;
+	call->second = user->regs[1];
+	call->third = user->regs[2];
 }
-
-int enter_tgkill(struct tracepoint__syscalls__sys_enter_tgkill *args)
-{
-	return kill_enter(args->sig);
-}
-
-int exit_tgkill(struct tracepoint__syscalls__sys_exit_tgkill *args)
-{
-	return kill_exit(CALL_TGKILL, args->ret);
-}
-
-int enter_rt_sigqueueinfo(struct tracepoint__syscalls__sys_enter_rt_sigqueueinfo *args)
-{
-	return kill_enter(args->sig);
-}
-
-int exit_rt_sigqueueinfo(struct tracepoint__syscalls__sys_exit_rt_sigqueueinfo *args)
-{
-	return kill_exit(CALL_RT_SIGQUEUEINFO, args->ret);
-}
-
-int enter_rt_tgsigqueueinfo(struct tracepoint__syscalls__sys_enter_rt_tgsigqueueinfo *args)
-{
-	return kill_enter(args->sig);
-}
-
-int exit_rt_tgsigqueueinfo(struct tracepoint__syscalls__sys_exit_rt_tgsigqueueinfo *args)
-{
-	return kill_exit(CALL_RT_TGSIGQUEUEINFO, args->ret);
-}
-
-int enter_pidfd_send_signal(struct tracepoint__syscalls__sys_enter_pidfd_send_signal *args)
-{
-	return kill_enter(args->sig);
-}
-
-int exit_pidfd_send_signal(struct tracepoint__syscalls__sys_exit_pidfd_send_signal *args)
-{
-	return kill_exit(CALL_PIDFD_SEND_SIGNAL, args->ret);
-}
+#endif

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
-import struct
 import time
-from collections import OrderedDict
-from pathlib import Path
+from collections import OrderedDict, deque
 
-MOUNTINFO = Path("/proc/self/mountinfo")
+from pidinfod.kernel.records import CGROUP_MADE
+from pidinfod.proc.mounts import CgroupMount
+
 CAPACITY = 16384
 WALK_SECONDS = 60.0
 
@@ -24,16 +25,22 @@ _CONTAINER = re.compile(r"(?!.*conmon-)(?:.*[-:])?([0-9a-f]{64})(?:\.scope)?")
 
 
 def of_process(text: str) -> str:
-    """The path in a text like /proc/PID/cgroup: in the unified hierarchy, else systemd's own."""
+    """The path in a text like /proc/PID/cgroup: in the unified hierarchy, else systemd's own.
+
+    A cgroup outside the reader's cgroup namespace has a path that begins with "/..": what is
+    below is told as anywhere, so its unit and its container are found. A name may have every
+    byte but / and the end of a line in it.
+    """
     paths = {}
-    for line in text.splitlines():
-        _, controllers, path = line.split(":", 2)
-        paths[controllers] = path
+    for line in text.split("\n"):
+        fields = line.split(":", 2)
+        if len(fields) == 3:
+            paths[fields[1]] = fields[2].removesuffix(" (deleted)")
     unified = paths.get("", "/")
     return unified if unified != "/" else paths.get("name=systemd", "/")
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1024)
 def unit(path: str) -> str | None:
     """The innermost systemd unit of a path: the last part that is named like one."""
     for part in reversed(path.split("/")):
@@ -42,7 +49,7 @@ def unit(path: str) -> str | None:
     return None
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1024)
 def container(path: str) -> str | None:
     """The innermost container's id, 64 hexadecimal digits, as runtimes write it in paths."""
     for part in reversed(path.split("/")):
@@ -51,22 +58,8 @@ def container(path: str) -> str | None:
     return None
 
 
-def mount_point(mountinfo: Path = MOUNTINFO) -> Path | None:
-    """Where the unified hierarchy is mounted, from its root on."""
-    try:
-        lines = mountinfo.read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        fields, _, source = line.partition(" - ")
-        if source.startswith("cgroup2 "):
-            escaped = fields.split()[4]
-            return Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), escaped))
-    return None
-
-
-# struct cgroup_made, bpf/cgroups.bpf.c
-_MADE = struct.Struct("=IIQ")
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
 
 
 class Paths:
@@ -75,7 +68,7 @@ class Paths:
     Not safe for two threads at once.
     """
 
-    def __init__(self, mount: Path | None, capacity: int = CAPACITY) -> None:
+    def __init__(self, mount: CgroupMount | None, capacity: int = CAPACITY) -> None:
         self._mount = mount
         self._capacity = capacity
         self._paths: OrderedDict[int, str] = OrderedDict()
@@ -86,9 +79,8 @@ class Paths:
 
     def add(self, raw: bytes) -> None:
         """Take a record of the ring."""
-        cgroup_id = _MADE.unpack_from(raw)[2]
-        path = raw[_MADE.size :].partition(b"\0")[0]
-        self._learn(cgroup_id, os.fsdecode(path))
+        made = CGROUP_MADE.unpack(raw)
+        self._learn(made.id, os.fsdecode(made.path.partition(b"\0")[0]))
 
     def _learn(self, cgroup_id: int, path: str) -> None:
         self._paths[cgroup_id] = path
@@ -97,17 +89,29 @@ class Paths:
             self._paths.popitem(last=False)
 
     def walk(self) -> None:
-        """Learn all that there are: the id is the folder's inode."""
+        """Learn those that there are, the upper ones first, as many as there is room for.
+
+        The id is the folder's inode. A folder that cannot be read costs what is below it.
+        """
         self._walked = time.monotonic()
         if self._mount is None:
             return
-        root = str(self._mount)
-        for folder, _, _ in os.walk(root):
+        try:
+            self._learn(os.stat(self._mount.folder).st_ino, self._mount.path(""))
+        except OSError:
+            return
+        pending, left = deque([""]), self._capacity - 1
+        while pending and left > 0:
+            above = pending.popleft()
             try:
-                cgroup_id = os.stat(folder).st_ino
+                with os.scandir(self._mount.folder + above) as entries:
+                    for entry in itertools.islice(filter(_is_folder, entries), left):
+                        inside = f"{above}/{entry.name}"
+                        self._learn(entry.inode(), self._mount.path(inside))
+                        pending.append(inside)
+                        left -= 1
             except OSError:
-                continue  # removed meanwhile
-            self._learn(cgroup_id, folder[len(root) :] or "/")
+                continue
 
     def get(self, cgroup_id: int) -> str | None:
         """The path, or None. One that is used is kept the longest."""

@@ -3,250 +3,311 @@
 
 The kernel gives a process its group by name, at exec and exactly. Of an exec for which that
 is not the last word it tells over the ring; then the process is looked at in /proc, and what
-the rules say of it is written to the map `placements` for that one image. The kernel heeds it
-only while the process still runs that image, so what was found of a process that has died or
-gone on to another program can do no harm. Those that were there before the probes are
-placed once, at the start.
+the rules say of it is written to the map `placements` for that one program, told by the time of
+its exec. The kernel heeds it only while the process still runs that program, so what was found
+of a process that has died or gone on to another program does no harm. Processes that were there
+before the probes are placed once, at the start.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import logging
 import os
 import struct
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pidinfod.groups import cgroups
-from pidinfod.groups.rules import Facts, Rules
+from pidinfod.groups.rules import TEXT_MAX, Facts, Rules
+from pidinfod.groups.table import GroupTable, key_of
 from pidinfod.kernel import libbpf
 from pidinfod.kernel.handoff import Loaded
-from pidinfod.metrics.decode import (
-    FIRST_GROUP,
-    GROUP_KERNEL,
-    GROUP_OTHER,
-    MEMBERSHIP,
-    PLACEMENT,
-    comm_key,
-)
-from pidinfod.proc.procfs import parse_stat
+from pidinfod.kernel.layout import text_of
+from pidinfod.kernel.records import GROUP_KERNEL, PLACEMENT, PLACEMENT_EVENT, PROCESS
+from pidinfod.proc.procfs import PF_KTHREAD, TICK_NS, parse_stat
 
-# struct placement_event, bpf/groups.bpf.c
-_EVENT = struct.Struct("=IIQQII16s")
+log = logging.getLogger("pidinfod")
 
-PF_EXITING, PF_KTHREAD = 0x00000004, 0x00200000
-CMDLINE_BYTES = 65536
-IMAGES = 4096  # that are remembered
+REMEMBERED = 4096  # programs
 
-# Why a process could not be placed: it was gone or had gone on to another program before it
-# was looked at, its executable may not be seen, the map was full.
-MISSES = ("gone", "exec", "denied", "full")
+# Why a process could not be placed, or not by all rules: it was gone, or had gone on to another
+# program, before it was looked at; something of it cannot be read; the map was full; a rule's
+# pattern took too long.
+MISSES = ("gone", "exec", "unreadable", "full", "slow")
 
-
-def _number(value: int) -> bytes:
-    return struct.pack("=I", value)
+_PROGRAM = PROCESS.only("exec_id", "is_dead")
 
 
 def _read(path: Path, size: int = -1) -> bytes:
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         return file.read(size)
 
 
-def read_facts(folder: Path, comm: bytes, needs: frozenset[str]) -> tuple[Facts, bool]:
-    """What /proc tells of a task, and whether something of it may not be seen.
-
-    Empty is what cannot be read: that it was gone meanwhile is for the caller to find out.
-    """
-    denied = False
-    found: dict[str, str] = {}
-    uid: int | None = None
+def _with_memory(folder: Path) -> Path:
+    """The folder of a thread that still has the program: the main thread may have left it."""
     try:
-        if "exe" in needs:
-            try:
-                found["exe"] = os.readlink(folder / "exe").removesuffix(" (deleted)")
-            except PermissionError:
-                denied = True
-            except FileNotFoundError:
-                pass  # a kernel thread has none
-        if "cmdline" in needs:
-            raw = _read(folder / "cmdline", CMDLINE_BYTES)
+        if _read(folder / "cmdline", 1):
+            return folder
+        for name in os.listdir(folder / "task"):
+            thread = folder / "task" / name
+            if name != folder.name and _read(thread / "cmdline", 1):
+                return thread
+    except OSError:
+        pass  # gone, which the caller finds out
+    return folder
+
+
+def read_facts(folder: Path, comm: bytes, needs: frozenset[str]) -> tuple[Facts, bool]:
+    """What /proc tells of a process, and whether something of it cannot be read.
+
+    What cannot be read is empty. A process that is gone has nothing that can be read, and that is
+    for the caller to find out.
+    """
+    unreadable = False
+    found: dict[str, str] = {}
+    if "exe" in needs or "cmdline" in needs:
+        folder = _with_memory(folder)
+    uid: int | None = None
+
+    @contextlib.contextmanager
+    def guarded() -> Iterator[None]:
+        nonlocal unreadable
+        try:
+            yield
+        except OSError as error:
+            # A kernel thread has no executable.
+            unreadable |= error.errno not in (errno.ENOENT, errno.ESRCH)
+        except (ValueError, IndexError):
+            unreadable = True
+
+    if "exe" in needs:
+        with guarded():
+            found["exe"] = os.readlink(folder / "exe").removesuffix(" (deleted)")
+    if "cmdline" in needs:
+        with guarded():
+            raw = _read(folder / "cmdline", TEXT_MAX)
             found["cmdline"] = os.fsdecode(raw.rstrip(b"\0").replace(b"\0", b" "))
-        if "cgroup" in needs:
+    if "cgroup" in needs:
+        with guarded():
             found["cgroup"] = cgroups.of_process(os.fsdecode(_read(folder / "cgroup")))
-        if "uid" in needs:
+    if "uid" in needs:
+        with guarded():
             status = _read(folder / "status")
             uid = int(status.partition(b"\nUid:\t")[2].split()[1])  # the effective one
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    return Facts(comm.decode(errors="replace"), **found, uid=uid), denied
+    return Facts(text_of(comm), **found, uid=uid), unreadable
 
 
 @dataclass(frozen=True)
-class _Process:
+class _Running:
     pid: int
     ppid: int
     comm: bytes
     is_kernel: bool
-    tasks: frozenset[int]  # those that are not about to end
+    start_ns: int  # rounded down to a clock tick
 
 
-def _processes(proc: Path) -> Iterator[_Process]:
-    for folder in proc.glob("[0-9]*"):
-        try:
-            _, _, fields = parse_stat(_read(folder / "stat"))
-            comm = _read(folder / "comm").removesuffix(b"\n")
-            tasks = frozenset(
-                int(name)
-                for name in os.listdir(folder / "task")
-                if not int(parse_stat(_read(folder / f"task/{name}/stat"))[2][6]) & PF_EXITING
-            )
-        except (FileNotFoundError, ProcessLookupError):
+def _running(proc: Path) -> Iterator[_Running]:
+    for name in os.listdir(proc):
+        if not name.isdigit():
             continue
-        is_kernel = bool(int(fields[6]) & PF_KTHREAD)
-        yield _Process(int(folder.name), int(fields[1]), comm, is_kernel, tasks)
+        try:
+            raw = _read(proc / name / "stat")
+            _, _, fields = parse_stat(raw)
+            comm = raw[raw.index(b"(") + 1 : raw.rindex(b")")]
+            is_kernel = bool(int(fields[6]) & PF_KTHREAD)
+            start_ns = int(fields[19]) * TICK_NS
+            yield _Running(int(name), int(fields[1]), comm, is_kernel, start_ns)
+        except (OSError, ValueError, IndexError):
+            continue  # gone, or hidden: the kernel places it by its name when it does something
 
 
 def _unplaced_line(
-    process: _Process, processes: dict[int, _Process], groups: dict[int, int]
-) -> list[_Process]:
+    process: _Running, processes: dict[int, _Running], groups: dict[int, int]
+) -> list[_Running]:
     """A process and its ancestors, up to one that has been placed."""
-    line: list[_Process] = []
-    current: _Process | None = process
+    line: dict[int, _Running] = {}
+    current: _Running | None = process
     # A PID that is used anew while /proc is read may close a circle.
-    while current is not None and current.pid not in groups and current not in line:
-        line.append(current)
+    while current is not None and current.pid not in groups and current.pid not in line:
+        line[current.pid] = current
         current = processes.get(current.ppid)
-    return line
+    return list(line.values())
 
 
 class Placer:
-    """Places processes in groups. Not safe for two threads at once. All may raise OSError."""
+    """Places processes in groups. Not safe for two threads at once.
 
-    def __init__(self, rules: Rules, loaded: Loaded, proc: Path) -> None:
-        assert loaded.free_groups_fd is not None
+    `proc` is None where no /proc has the PIDs that the probes count: there programs stay in the
+    groups that the kernel gave them.
+    """
+
+    def __init__(
+        self, rules: Rules, loaded: Loaded, proc: Path | None, misses: Counter[str]
+    ) -> None:
         self._rules = rules
         self._proc = proc
-        self._groups, self._group_of = loaded.maps["groups"], loaded.maps["group_of"]
-        self._placements = loaded.maps.get("placements")
-        self._placed_execs = loaded.maps.get("placed_execs")
-        self._free = loaded.free_groups_fd
-        # What was found of images: a child may have gone on from one before it was placed.
-        self._images: OrderedDict[int, int] = OrderedDict()
-        self.misses: Counter[str] = Counter(dict.fromkeys(MISSES, 0))
+        self._maps = loaded.maps
+        self._table = GroupTable(loaded)
+        ids = self._table.declared()
+        self._ids = [ids[group.name] for group in rules.groups]
+        # The group that was found of each program: a child may have gone on from one before it
+        # was placed.
+        self._programs: OrderedDict[int, int] = OrderedDict()
+        self.misses = misses  # by MISSES
 
-    def add(self, raw: bytes) -> None:
-        """Take a record of the ring: an exec, or a task that came of one in the meantime."""
-        _, tid, image, before, provisional, is_exec, comm = _EVENT.unpack(raw)
-        group = self._images.get(image)
+    def on_event(self, raw: bytes) -> None:
+        """Take a record of the ring: an exec, or a process that was forked before its parent's
+        exec was looked at. An exec is counted whatever happens."""
+        event = PLACEMENT_EVENT.unpack(raw)
+        group: int | None = None
+        try:
+            group = self._place_program(event)
+        except OSError as error:
+            log.error("placing %d: %s", event.tgid, error)
+            self.misses["unreadable"] += 1
+        finally:
+            if event.is_exec:
+                self._count_exec(event.group if group is None else group)
+
+    def _place_program(self, event: Any) -> int | None:
+        """The group that was found for the program of an event, None if that came too late."""
+        group = self._programs.get(event.exec_id)
         if group is None:
-            group = self._look(tid, image, before, provisional, comm.partition(b"\0")[0])
-        if group is not None and not self._place(tid, image, group):
+            group = self._look(event)
+        if group is not None and not self._write(event.tgid, event.exec_id, group):
             self.misses["full"] += 1
             group = None
-        now = self._image(tid)
-        if now != image:
+        now = self._exec_id(event.tgid)
+        if now != event.exec_id:
             if group is not None:
-                libbpf.delete(self._placements_map, _number(tid))
+                libbpf.delete(self._maps["placements"], key_of(event.tgid))
                 group = None
-            # Of a task that went on from its parent's program its own exec tells; and
-            # one of image 0 was placed otherwise.
+            # Of a process that went on from its parent's program its own exec tells; and
+            # one whose exec_id is 0 was placed otherwise.
             if now is None:
                 self.misses["gone"] += 1
-            elif now and is_exec:
+            elif now and event.is_exec:
                 self.misses["exec"] += 1
         elif group is not None:
-            self._images[image] = group
-            if len(self._images) > IMAGES:
-                self._images.popitem(last=False)
-        if is_exec:
-            self._count_exec(provisional if group is None else group)
+            self._remember(event.exec_id, group)
+        return group
 
-    def _look(
-        self, tid: int, image: int, before: int, provisional: int, comm: bytes
-    ) -> int | None:
-        """The group of an image by what /proc tells; None when it is there no more.
+    def _remember(self, exec_id: int, group: int) -> None:
+        self._programs[exec_id] = group
+        if len(self._programs) > REMEMBERED:
+            self._programs.popitem(last=False)
+
+    def _look(self, event: Any) -> int | None:
+        """The group of a program by what /proc tells; None when it is there no more.
 
         A process shows its new program a moment before the kernel tells of the exec. What is
-        found then may be of the next image; that is why one look has to do for all tasks of
-        an image, and rules on the name alone are left to the kernel.
+        found then may be of the next program; that is why one look has to do for all processes
+        that run it, and rules on the name alone are left to the kernel.
         """
-        if self._image(tid) != image:
+        if self._exec_id(event.tgid) != event.exec_id:
             return None
-        facts, denied = read_facts(self._proc / str(tid), comm, self._rules.needs)
-        if denied:
-            self.misses["denied"] += 1
-        inherited = self._images.get(before, GROUP_KERNEL)
-        certain = {provisional - FIRST_GROUP}
-        if self._keeps_children(inherited):
-            certain.add(inherited - FIRST_GROUP)
+        if self._proc is None:
+            self._count_unreadable()
+            return int(event.group)
+        comm = event.comm.partition(b"\0")[0]
+        folder = self._proc / str(event.tgid)
+        facts, unreadable = read_facts(folder, comm, self._rules.needs)
+        # One that runs and is not in /proc is hidden from us.
+        is_hidden = not folder.exists() and self._exec_id(event.tgid) == event.exec_id
+        if unreadable or is_hidden:
+            self._count_unreadable()
+        inherited = self._programs.get(event.before, GROUP_KERNEL)
+        certain = self._places(event.group, *self._children_of(inherited))
         place = self._rules.place(facts, certain)
-        return provisional if place is None else FIRST_GROUP + place
+        return int(event.group) if place is None else self._ids[place]
 
-    def _keeps_children(self, group: int) -> bool:
-        place = group - FIRST_GROUP
-        return 0 <= place < len(self._rules.groups) and self._rules.groups[place].children
+    def _count_unreadable(self) -> None:
+        """Nothing is missed where names do for all rules."""
+        if self._rules.refined_from is not None:
+            self.misses["unreadable"] += 1
 
-    @property
-    def _placements_map(self) -> libbpf.MapHandle:
-        assert self._placements is not None
-        return self._placements
+    def _places(self, *groups: int) -> set[int]:
+        """The places of declared groups in the file."""
+        return {self._ids.index(group) for group in groups if group in self._ids}
 
-    def _place(self, tid: int, image: int, group: int) -> bool:
-        value = PLACEMENT.pack(image, group, 0)
-        return libbpf.update(self._placements_map, _number(tid), value)
+    def _children_of(self, group: int) -> tuple[int, ...]:
+        """The groups that a child of a process in this group is in, whatever it runs."""
+        keeps = any(self._rules.groups[place].children for place in self._places(group))
+        return (group,) if keeps else ()
 
-    def _image(self, tid: int) -> int | None:
-        """The image that the kernel has of a task now; None when it is gone."""
-        value = libbpf.lookup(self._group_of, _number(tid))
-        return None if value is None else int(MEMBERSHIP.unpack(value)[2])
+    def _write(self, tgid: int, exec_id: int, group: int) -> bool:
+        value = PLACEMENT.pack(exec_id=exec_id, group=group)
+        return libbpf.update(self._maps["placements"], key_of(tgid), value)
+
+    def _exec_id(self, tgid: int) -> int | None:
+        """Which program the kernel says that a process runs; None when it is gone.
+
+        A zombie has a record, but nothing that can be looked at.
+        """
+        value = libbpf.lookup(self._maps["processes"], key_of(tgid))
+        if value is None:
+            return None
+        exec_id, is_dead = _PROGRAM.unpack(value)
+        return None if is_dead else int(exec_id)
 
     def _count_exec(self, group: int) -> None:
-        assert self._placed_execs is not None
-        key = _number(group)
-        value = libbpf.lookup(self._placed_execs, key) or bytes(8)
-        count = struct.unpack("=Q", value)[0] + 1
-        libbpf.update(self._placed_execs, key, struct.pack("=Q", count))
+        placed = self._maps["placed_execs"]
+        value = libbpf.lookup(placed, key_of(group)) or bytes(8)
+        (count,) = struct.unpack("=Q", value)
+        libbpf.update(placed, key_of(group), struct.pack("=Q", count + 1))
 
     def place_running(self) -> None:
-        """Place every task that the kernel has not seen yet."""
-        processes = {process.pid: process for process in _processes(self._proc)}
+        """Place every process that there is. Raises OSError when /proc or a map cannot be read."""
+        assert self._proc is not None
+        processes = {process.pid: process for process in _running(self._proc)}
         groups: dict[int, int] = {}
         for process in processes.values():
-            for line in reversed(_unplaced_line(process, processes, groups)):
-                self._place_running(line, groups)
-        # Those that ended meanwhile may have done so before they were entered.
-        alive = {tid for process in _processes(self._proc) for tid in process.tasks}
-        for process in processes.values():
-            for tid in process.tasks - alive:
-                libbpf.delete(self._group_of, _number(tid))
+            for ancestor in reversed(_unplaced_line(process, processes, groups)):
+                folder = self._proc / str(ancestor.pid)
+                groups[ancestor.pid] = self._place_running(ancestor, folder, groups)
+        alive = {int(name) for name in os.listdir(self._proc) if name.isdigit()}
+        for pid in processes.keys() - alive:
+            self._forget(processes[pid])
 
-    def _place_running(self, process: _Process, groups: dict[int, int]) -> None:
-        """Enter one whose parent has been, and note its group."""
+    def _forget(self, process: _Running) -> None:
+        """Remove the record of one that ended meanwhile, perhaps before it was entered. A record
+        that the kernel made, it removes; it may be of the next process with that PID."""
+        key, records = key_of(process.pid), self._maps["processes"]
+        known = libbpf.lookup(records, key)
+        if known and PROCESS.unpack(known).start_ns == process.start_ns:
+            libbpf.delete(records, key)
+
+    def _place_running(
+        self, process: _Running, folder: Path, groups: Mapping[int, int]
+    ) -> int:
+        """Enter a process whose parent is in `groups`, and give its group."""
+        before = self._exec_id(process.pid)
         parent = groups.get(process.ppid, GROUP_KERNEL)
-        certain = {parent - FIRST_GROUP} if self._keeps_children(parent) else set()
+        certain = self._places(*self._children_of(parent))
         place = None
         if process.is_kernel:
             group = GROUP_KERNEL
         else:
-            tid = min(process.tasks, default=process.pid)
-            facts, _ = read_facts(self._proc / str(tid), process.comm, self._rules.needs)
+            facts, _ = read_facts(folder, process.comm, self._rules.needs)
             place = self._rules.place(facts, certain)
-            group = self._group_by_comm(process.comm) if place is None else FIRST_GROUP + place
-        groups[process.pid] = group
-        # What the kernel gave by name meanwhile yields to what only the parent tells.
-        flags = libbpf.ANY if place in certain else libbpf.NOEXIST
-        for tid in process.tasks:
-            membership = MEMBERSHIP.pack(group, process.pid, 0)
-            libbpf.update(self._group_of, _number(tid), membership, flags)
-
-    def _group_by_comm(self, comm: bytes) -> int:
-        """As the kernel does it: a name's group, or a new one, or "other"."""
-        key = comm_key(comm)
-        known = libbpf.lookup(self._groups, key)
-        if known is None and (number := libbpf.pop(self._free)) is not None:
-            if libbpf.update(self._groups, key, _number(number), libbpf.NOEXIST):
-                return number
-            libbpf.push(self._free, number)  # the kernel was faster
-            known = libbpf.lookup(self._groups, key)
-        return GROUP_OTHER if known is None else int(struct.unpack("=I", known)[0])
+            group = (
+                self._table.own_group(process.comm) if place is None else self._ids[place]
+            )
+        record = PROCESS.pack(start_ns=process.start_ns, is_start_rounded=1, group=group)
+        entered = libbpf.update(
+            self._maps["processes"], key_of(process.pid), record, libbpf.NOEXIST
+        )
+        if entered or place is None:
+            return group
+        # The kernel has entered it by its name; the rules know more. Its record is the kernel's
+        # to write, which may be doing so now.
+        exec_id = self._exec_id(process.pid)
+        if exec_id and before in (None, exec_id):
+            self._remember(exec_id, group)
+            self._write(process.pid, exec_id, group)
+        return group

@@ -9,7 +9,7 @@ import os
 from pidinfod.kernel.libbpf import library
 
 # include/uapi/linux/btf.h
-_KIND_STRUCT, _KIND_UNION = 4, 5
+_KIND_PTR, _KIND_STRUCT, _KIND_UNION, _KIND_TYPEDEF = 2, 4, 5, 8
 _MODIFIERS = (8, 9, 10, 11, 18)  # typedef, volatile, const, restrict, type tag
 _MEMBER_BYTES = 12
 
@@ -28,6 +28,10 @@ class _Member(ctypes.Structure):
         ("type", ctypes.c_uint32),
         ("offset", ctypes.c_uint32),
     )
+
+
+class _Parameter(ctypes.Structure):
+    _fields_ = (("name_off", ctypes.c_uint32), ("type", ctypes.c_uint32))
 
 
 class KernelTypes:
@@ -65,6 +69,31 @@ class KernelTypes:
         if bits is None:
             raise LookupError(f"the kernel's struct {struct} has no {member}")
         return bits // 8
+
+    def tracepoint_arguments(self, name: str) -> tuple[bool, ...]:
+        """Of each argument of a tracepoint, whether it is a pointer.
+
+        Raises LookupError when the kernel has no such tracepoint.
+        """
+        lib = library()
+        type_id = lib.btf__find_by_name_kind(
+            self._btf, f"btf_trace_{name}".encode(), _KIND_TYPEDEF
+        )
+        if type_id <= 0:
+            raise LookupError(f"the kernel has no tracepoint {name}")
+        # typedef void (*btf_trace_NAME)(void *, …): to a pointer, to the prototype.
+        address = lib.btf__type_by_id(self._btf, type_id)
+        for _ in range(2):
+            address = lib.btf__type_by_id(self._btf, _Type.from_address(address).size_or_type)
+        count = _Type.from_address(address).info & 0xFFFF
+        pointers = []
+        for index in range(1, count):
+            argument = _Parameter.from_address(
+                address + ctypes.sizeof(_Type) + index * ctypes.sizeof(_Parameter)
+            )
+            target = _Type.from_address(lib.btf__type_by_id(self._btf, argument.type))
+            pointers.append(target.info >> 24 & 0x1F == _KIND_PTR)
+        return tuple(pointers)
 
     def _find(self, type_id: int, member: str) -> int | None:
         address = library().btf__type_by_id(self._btf, type_id)

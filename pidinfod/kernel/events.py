@@ -1,40 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel tells one by one: the ring's records to those that take them, by type."""
+"""What the kernel tells one by one: the ring's records to their handlers, by type."""
 
 from __future__ import annotations
 
 import logging
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 from pidinfod.kernel.libbpf import Ring
 
 log = logging.getLogger("pidinfod")
 
-# bpf/common.bpf.c: enum event
-DEATH, PLACEMENT, CGROUP = range(3)
-
-
-# Who asks gets what is there; of what nobody asks for, this is how late it may be taken.
+# Records that nobody asks for are taken this late at most.
 LATE_SECONDS = 0.25
+# How long records are taken at a stretch: whoever waits for its turn gets it then.
+STRETCH_SECONDS = 0.1
+
+Handler = Callable[[bytes], object]
 
 
 class Reader(threading.Thread):
-    """Empties the ring; the takers are called one at a time, in the ring's order."""
+    """Empties the ring; the handlers are called one at a time, in the ring's order."""
 
-    def __init__(self, fd: int, takers: Mapping[int, Callable[[bytes], object]]) -> None:
+    def __init__(self, fd: int, handlers: Mapping[int, Handler]) -> None:
         super().__init__(name="events", daemon=True)
-        self._takers = {struct.pack("=I", number): taker for number, taker in takers.items()}
+        self._handlers = {struct.pack("=I", kind): handler for kind, handler in handlers.items()}
         self._ring = Ring(fd, self._take)
         self._taking = threading.Lock()
         self._stop_asked = threading.Event()
+        self._until = 0.0
 
-    def _take(self, raw: bytes) -> None:
+    def _take(self, raw: bytes) -> bool:
         try:
-            self._takers[raw[:4]](raw)
+            self._handlers[raw[:4]](raw)
         except Exception:
             log.exception("a record of the ring")
+        return time.monotonic() < self._until and not self._stop_asked.is_set()
 
     def run(self) -> None:
         while not self._stop_asked.is_set():
@@ -43,11 +46,18 @@ class Reader(threading.Thread):
         with self._taking:
             self._ring.close()
 
-    def drain(self) -> None:
-        """Take all that are there."""
-        with self._taking:
-            if not self._stop_asked.is_set():
-                self._ring.consume()
+    def drain(self) -> bool:
+        """Take the records that are there, for STRETCH_SECONDS at most; whether all were taken.
+
+        In a storm more of them come than can be taken: the rest is taken later.
+        """
+        if not self._taking.acquire(timeout=2 * STRETCH_SECONDS):
+            return False
+        try:
+            self._until = time.monotonic() + STRETCH_SECONDS
+            return not self._stop_asked.is_set() and self._ring.consume()
+        finally:
+            self._taking.release()
 
     def stop(self) -> None:
         self._stop_asked.set()

@@ -7,6 +7,7 @@ takes go with it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +31,12 @@ class LoadError(Exception):
 
 @dataclass(frozen=True)
 class Probe:
-    """One hook: attached, or why not, and the metrics that it feeds."""
+    """One hook: attached, or why not. `feeds` is what families of metrics name as their source."""
 
     name: str
     attached: bool
     reason: str
-    metrics: tuple[str, ...]
+    feeds: str
     prog_fd: int | None = None
     link_fd: int | None = None
 
@@ -47,17 +49,13 @@ class Loaded:
     probes: tuple[Probe, ...]
     ring_fd: int | None = None
     free_groups_fd: int | None = None  # a queue of ids
+    remarks: tuple[str, ...] = ()  # what the probes alone do not say
+    owned: contextlib.ExitStack | None = None
 
     def close(self) -> None:
         """Detach the probes and let go of the maps."""
-        for probe in self.probes:
-            for fd in (probe.link_fd, probe.prog_fd):
-                if fd is not None:
-                    os.close(fd)
-        for handle in self.maps.values():
-            os.close(handle.fd)
-        if self.ring_fd is not None:
-            os.close(self.ring_fd)
+        if self.owned:
+            self.owned.close()
 
 
 def send(sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
@@ -65,27 +63,34 @@ def send(sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
     socket.send_fds(sock, [json.dumps(message).encode()], fds)
 
 
-def load(settings: dict[str, Any], timeout: float) -> Loaded:
-    """Run the loader and take over what it attached.
+def load(request: dict[str, Any], timeout: float) -> Loaded:
+    """Run the loader with a request (see kernel/loader.py) and take over what it attached.
 
-    Raises LoadError when it fails, or does not end in `timeout` seconds.
+    Raises LoadError when it fails, or does not end in `timeout` seconds. Then nothing of what it
+    attached stays.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
+            # -P: no module comes from the current folder, which may be anybody's.
             command = [
                 sys.executable, "-P", "-m", "pidinfod.kernel.loader",
-                "--socket", str(theirs.fileno()), "--settings", json.dumps(settings),
+                "--socket", str(theirs.fileno()),
             ]  # fmt: skip
             package = str(Path(__file__).resolve().parents[2])
             path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-            child = subprocess.Popen(
-                command,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=dict(os.environ, PYTHONPATH=path),
-            )
+            # A file and no pipe: a loader that reads nothing would let a pipe run full.
+            with open(os.memfd_create("request"), "w+") as asked:
+                json.dump(request, asked)
+                asked.seek(0)
+                child = subprocess.Popen(
+                    command,
+                    pass_fds=[theirs.fileno()],
+                    stdin=asked,
+                    stdout=subprocess.DEVNULL,
+                    process_group=0,  # Ctrl-C is for us: we end the loader, or let it end
+                    env=dict(os.environ, PYTHONPATH=path),
+                )
         try:
             return _receive(ours, timeout)
         except BaseException:
@@ -95,33 +100,50 @@ def load(settings: dict[str, Any], timeout: float) -> Loaded:
             child.wait()
 
 
-def _receive(sock: socket.socket, timeout: float) -> Loaded:
-    """Collect the loader's messages up to its "done"."""
-    maps: dict[str, MapHandle] = {}
-    probes: list[Probe] = []
-    ring_fd: int | None = None
-    free_groups_fd: int | None = None
+def _messages(
+    sock: socket.socket, timeout: float, owned: contextlib.ExitStack
+) -> Iterator[tuple[dict[str, Any], list[int]]]:
+    """Each message of the loader and its descriptors, which `owned` closes. Raises LoadError."""
     deadline = time.monotonic() + timeout
     while True:
         ready, _, _ = select.select([sock], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
             raise LoadError(f"the loader took more than {timeout:g} s")
         data, fds, _, _ = socket.recv_fds(sock, MESSAGE_BYTES, 2)
+        for fd in fds:
+            owned.callback(os.close, fd)
         if not data:
             raise LoadError("the loader ended without a word (see its messages above)")
-        message = json.loads(data)
-        match message.pop("kind"):
-            case "map":
-                maps[message["name"]] = MapHandle(fd=fds[0], **message)
-            case "ring":
-                ring_fd = fds[0]
-            case "free_groups":
-                free_groups_fd = fds[0]
-            case "probe":
-                message["metrics"] = tuple(message["metrics"])
-                prog_fd, link_fd = fds if fds else (None, None)
-                probes.append(Probe(**message, prog_fd=prog_fd, link_fd=link_fd))
-            case "error":
-                raise LoadError(message["reason"])
-            case "done":
-                return Loaded(maps, tuple(probes), ring_fd, free_groups_fd)
+        yield json.loads(data), fds
+
+
+def _receive(sock: socket.socket, timeout: float) -> Loaded:
+    """Collect the loader's messages up to its "done". Raises LoadError; then nothing is kept."""
+    maps: dict[str, MapHandle] = {}
+    probes: list[Probe] = []
+    remarks: list[str] = []
+    queues: dict[str, int] = {}
+    with contextlib.ExitStack() as owned:
+        try:
+            for message, fds in _messages(sock, timeout, owned):
+                match message.pop("kind"):
+                    case "map":
+                        maps[message["name"]] = MapHandle(fd=fds[0], **message)
+                    case "events" | "free_groups" as kind:
+                        queues[kind] = fds[0]
+                    case "probe":
+                        prog_fd, link_fd = fds if message["attached"] else (None, None)
+                        probes.append(Probe(**message, prog_fd=prog_fd, link_fd=link_fd))
+                    case "remark":
+                        remarks.append(message["text"])
+                    case "error":
+                        raise LoadError(message["reason"])
+                    case "done":
+                        break
+            return Loaded(
+                maps, tuple(probes), queues["events"], queues["free_groups"], tuple(remarks),
+                owned.pop_all(),
+            )  # fmt: skip
+        except (ValueError, LookupError) as error:
+            # Cut off, or without its descriptors: we may have too many open files.
+            raise LoadError(f"a message of the loader is not whole: {error!r}") from error

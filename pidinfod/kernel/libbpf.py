@@ -6,6 +6,7 @@ Maps are read in batches: one system call for thousands of entries.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import functools
@@ -15,11 +16,11 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-BATCH = 4096
+# Of keys and values that are read at once, whatever the number of CPUs.
+BUFFER_BYTES = 256 << 10
+LEAST_BATCH = 64
 # Flags of an update.
-ANY, NOEXIST, EXIST = 0, 1, 2
-# include/uapi/linux/bpf.h: enum bpf_stats_type
-STATS_RUN_TIME = 0
+ANY, NOEXIST = 0, 1
 
 
 @dataclass(frozen=True)
@@ -73,32 +74,36 @@ def possible_cpus() -> int:
     return int(library().libbpf_num_possible_cpus())
 
 
-def _batches(handle: MapHandle) -> Iterator[tuple[bytes, bytes, int]]:
-    """Keys, values and count of each batch of a hash map.
+def _batches(handle: MapHandle) -> Iterator[tuple[memoryview, memoryview, int]]:
+    """Keys, values and count of each batch of a hash map or an array.
 
-    Raises OSError with the map's name in it.
+    What is given holds until the next batch is asked for. Raises OSError with the map's name in it.
     """
     lookup = library().bpf_map_lookup_batch
-    size = min(BATCH, handle.max_entries)
     width = handle.value_size * (possible_cpus() if handle.is_percpu else 1)
-    keys = ctypes.create_string_buffer(size * handle.key_size)
-    values = ctypes.create_string_buffer(size * width)
+    size = min(handle.max_entries, max(LEAST_BATCH, BUFFER_BYTES // (handle.key_size + width)))
     cursor = ctypes.create_string_buffer(max(handle.key_size, 8))
-    count = ctypes.c_uint32(size)
+    count = ctypes.c_uint32()
     start: ctypes.Array[ctypes.c_char] | None = None
+    keys, values = bytearray(), bytearray()
     while True:
+        if len(keys) < size * handle.key_size:
+            keys, values = bytearray(size * handle.key_size), bytearray(size * width)
+            keys_at = (ctypes.c_char * len(keys)).from_buffer(keys)
+            values_at = (ctypes.c_char * len(values)).from_buffer(values)
         count.value = size
-        result = lookup(
-            handle.fd, start, cursor, keys, values, ctypes.byref(count), None
-        )
+        result = lookup(handle.fd, start, cursor, keys_at, values_at, ctypes.byref(count), None)
         error = ctypes.get_errno() if result < 0 else 0
+        if error == errno.ENOSPC:
+            size *= 2  # the keys of one hash bucket did not fit
+            continue
         # ENOENT says that this was the last batch; its count is valid.
         if error not in (0, errno.ENOENT):
             raise OSError(error, f"map {handle.name}: {os.strerror(error)}")
         if count.value:
             yield (
-                keys.raw[: count.value * handle.key_size],
-                values.raw[: count.value * width],
+                memoryview(keys)[: count.value * handle.key_size],
+                memoryview(values)[: count.value * width],
                 count.value,
             )
         if error:
@@ -108,24 +113,66 @@ def _batches(handle: MapHandle) -> Iterator[tuple[bytes, bytes, int]]:
 
 def read_counts(handle: MapHandle) -> dict[bytes, int]:
     """A per-CPU hash map of u64, summed over the CPUs."""
-    cpus = possible_cpus()
+    cpus, width = possible_cpus(), handle.key_size
     counts = {}
     for keys, values, count in _batches(handle):
-        numbers = struct.unpack(f"={count * cpus}Q", values)
+        numbers = values.cast("Q")
         for index in range(count):
-            key = keys[index * handle.key_size : (index + 1) * handle.key_size]
+            key = bytes(keys[index * width : (index + 1) * width])
             counts[key] = sum(numbers[index * cpus : (index + 1) * cpus])
     return counts
 
 
-def read_plain(handle: MapHandle) -> dict[bytes, bytes]:
-    """A hash map, as bytes."""
-    entries = {}
-    for keys, values, count in _batches(handle):
-        for index in range(count):
-            key = keys[index * handle.key_size : (index + 1) * handle.key_size]
-            entries[key] = values[index * handle.value_size : (index + 1) * handle.value_size]
-    return entries
+def read_records(
+    handle: MapHandle, members: struct.Struct
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Of a hash map with keys of u32: each key, and what `members` takes of its value."""
+    for keys, values, _ in _batches(handle):
+        yield from zip(keys.cast("I"), members.iter_unpack(values), strict=True)
+
+
+def read_array(handle: MapHandle) -> list[bytes]:
+    """The values of an array map, by index."""
+    width = handle.value_size
+    return [
+        bytes(values[index * width : (index + 1) * width])
+        for _, values, count in _batches(handle)
+        for index in range(count)
+    ]
+
+
+def read_keys(handle: MapHandle) -> list[bytes]:
+    """The keys of a hash map."""
+    width = handle.key_size
+    return [
+        bytes(keys[index * width : (index + 1) * width])
+        for keys, _, count in _batches(handle)
+        for index in range(count)
+    ]
+
+
+def count_entries(handle: MapHandle) -> int:
+    """How many keys a hash map has."""
+    return sum(count for _, _, count in _batches(handle))
+
+
+def count_of(handle: MapHandle, key: bytes) -> int:
+    """One counter of a per-CPU hash map, summed over the CPUs; 0 when there is none."""
+    values = (ctypes.c_uint64 * possible_cpus())()
+    if library().bpf_map_lookup_elem(handle.fd, key, values) < 0:
+        _unless((errno.ENOENT,), handle.name)
+        return 0
+    return sum(values)
+
+
+def memory_bytes(handle: MapHandle) -> int:
+    """The kernel's account of the memory of a map; 0 where it gives none."""
+    with contextlib.suppress(OSError), open(f"/proc/self/fdinfo/{handle.fd}") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name == "memlock":
+                return int(value)
+    return 0
 
 
 def read_percpu_array(handle: MapHandle) -> list[int]:
@@ -160,7 +207,7 @@ def lookup(handle: MapHandle, key: bytes) -> bytes | None:
 def update(handle: MapHandle, key: bytes, value: bytes, flags: int = ANY) -> bool:
     """Set a value; False when a flag forbids it, or there is no room. Raises OSError."""
     if library().bpf_map_update_elem(handle.fd, key, value, flags) < 0:
-        _unless((errno.EEXIST, errno.ENOENT, errno.E2BIG), handle.name)
+        _unless((errno.EEXIST, errno.E2BIG), handle.name)
         return False
     return True
 
@@ -192,15 +239,15 @@ _SAMPLE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctype
 
 
 class Ring:
-    """A BPF ring buffer; `take` is called with the bytes of each record, in order.
+    """A BPF ring buffer; `take` is called with the bytes of each record, in order. It returns
+    whether to go on: as libbpf empties the ring, a storm of records would never let it end.
 
     To take is not safe for two threads at once. Raises OSError when it cannot be mapped.
     """
 
-    def __init__(self, fd: int, take: Callable[[bytes], object]) -> None:
+    def __init__(self, fd: int, take: Callable[[bytes], bool]) -> None:
         def sample(_: int, data: int, size: int) -> int:
-            take(ctypes.string_at(data, size))
-            return 0
+            return 0 if take(ctypes.string_at(data, size)) else -1
 
         self._sample = _SAMPLE(sample)  # libbpf keeps the address alone
         self._ring = library().ring_buffer__new(fd, self._sample, None, None)
@@ -210,11 +257,13 @@ class Ring:
 
     def wait(self, seconds: float) -> None:
         """Until the kernel says that there are records, or for so long."""
-        select.select([library().ring_buffer__epoll_fd(self._ring)], [], [], seconds)
+        poll = select.poll()
+        poll.register(library().ring_buffer__epoll_fd(self._ring), select.POLLIN)
+        poll.poll(seconds * 1000)
 
-    def consume(self) -> None:
-        """Take all that are there, without waiting."""
-        library().ring_buffer__consume(self._ring)
+    def consume(self) -> bool:
+        """Take those that are there, until `take` says no; whether all were taken."""
+        return int(library().ring_buffer__consume(self._ring)) >= 0
 
     def close(self) -> None:
         library().ring_buffer__free(self._ring)
@@ -237,15 +286,3 @@ def run_stats(prog_fd: int) -> RunStats:
         runs=struct.unpack_from("=Q", info, _RUN_CNT)[0],
         misses=struct.unpack_from("=Q", info, _RECURSION_MISSES)[0],
     )
-
-
-def enable_run_stats() -> int:
-    """Have the kernel time programs while the returned descriptor is open.
-
-    Raises OSError where that is not permitted (it takes CAP_SYS_ADMIN).
-    """
-    fd = int(library().bpf_enable_stats(STATS_RUN_TIME))
-    if fd < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"bpf_enable_stats: {os.strerror(error)}")
-    return fd

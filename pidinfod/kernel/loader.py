@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loader: compiles the probes, attaches each on its own, hands them over and exits.
 
-The only module that imports bcc. It is run by handoff.load(), never imported.
+The only module that imports bcc. It is run by handoff.load(), never imported by the daemon. What
+it is asked for comes with a request: the text that is made from the descriptions, the sizes of
+the maps, what to write into them, and which of them to hand over.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import ctypes
 import errno
 import json
@@ -15,14 +16,13 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pidinfod.kernel import handoff, pid_info
 from pidinfod.kernel.btf import KernelTypes
-from pidinfod.metrics.decode import FIRST_GROUP, comm_key
 
 # -D name of each structure member that the probes read.
 OFFSETS = {
@@ -34,112 +34,110 @@ OFFSETS = {
     "OFF_TASK_TGID": ("task_struct", "tgid"),
     "OFF_TASK_COMM": ("task_struct", "comm"),
     "OFF_TASK_REAL_PARENT": ("task_struct", "real_parent"),
+    "OFF_TASK_PARENT": ("task_struct", "parent"),
+    "OFF_TASK_PTRACE": ("task_struct", "ptrace"),
     "OFF_TASK_PID": ("task_struct", "pid"),
+    "OFF_TASK_STACK": ("task_struct", "stack"),
     "OFF_TASK_SIGHAND": ("task_struct", "sighand"),
     "OFF_TASK_PENDING": ("task_struct", "pending"),
+    "OFF_TASK_THREAD_PID": ("task_struct", "thread_pid"),
+    "OFF_PID_LEVEL": ("pid", "level"),
+    "OFF_PID_NUMBERS": ("pid", "numbers"),
+    "OFF_UPID_NR": ("upid", "nr"),
     "OFF_SIGNAL_LIVE": ("signal_struct", "live"),
     "OFF_SIGNAL_FLAGS": ("signal_struct", "flags"),
     "OFF_SIGNAL_GROUP_EXIT_CODE": ("signal_struct", "group_exit_code"),
     "OFF_SIGNAL_SHARED_PENDING": ("signal_struct", "shared_pending"),
     "OFF_SIGPENDING_SIGNAL": ("sigpending", "signal"),
     "OFF_SIGHAND_ACTION": ("sighand_struct", "action"),
+    "OFF_K_SIGACTION_SA": ("k_sigaction", "sa"),
+    "OFF_SIGACTION_HANDLER": ("sigaction", "sa_handler"),
     "OFF_SIGINFO_CODE": ("kernel_siginfo", "si_code"),
+    "OFF_CGROUP_ROOT": ("cgroup", "root"),
+    "OFF_CGROUP_KN": ("cgroup", "kn"),
+    "OFF_CGROUP_ROOT_HIERARCHY_ID": ("cgroup_root", "hierarchy_id"),
+    "OFF_KERNFS_NODE_ID": ("kernfs_node", "id"),
+}
+# What tells a 32-bit caller from others, by machine: the status is next to the task's flags.
+MACHINE_OFFSETS = {
+    "x86_64": {"OFF_THREAD_INFO_STATUS": ("thread_info", "status")},
+    "aarch64": {
+        "OFF_THREAD_INFO_FLAGS": ("thread_info", "flags"),
+        "OFF_PT_REGS_SYSCALLNO": ("pt_regs", "syscallno"),
+    },
 }
 # -D name of each structure whose size they need.
-SIZES = {"SIZE_OF_K_SIGACTION": "k_sigaction"}
+SIZES = {"SIZE_OF_K_SIGACTION": "k_sigaction", "SIZE_OF_UPID": "upid"}
 
-# The program text, in this order.
+# The program text, in this order; the first comes before what is made of the families.
 SOURCES = (
-    "common", "groups", "kill_calls", "ft_calls", "deaths", "delivery", "signals", "reaping",
+    "common", "groups", "processes", "kill_calls", "ft_calls", "deaths", "delivery", "signals",
     "lifecycle", "cgroups",
 )  # fmt: skip
-
-# Entries of each map, where the settings do not say otherwise.
-MAP_SIZES = {
-    "ft_calls": 4096,
-    "ft_call_duration": 256,
-    "ft_inflight": 16384,
-    "signals_generated": 16384,
-    "signals_delivered": 8192,
-    "forks": 2048,
-    "execs": 1024,
-    "exits": 8192,
-    "ended": 8192,
-    "group_of": 65536,
-    "blames": 65536,
-    "lives": 16384,
-    "kill_calls": 4096,
-    "kill_probes": 16384,
-    "zombies": 65536,
-    "delivery": 512,
-    "generated": 16384,
-    "rt_queues": 4096,
-    "oom_victims": 256,
-    "events": 256,  # pages of the ring
-}
-
-# Maps that the daemon reads, and whether their values are per CPU.
-HANDED_MAPS = {
-    "ft_calls": True,
-    "ft_call_duration": True,
-    "ft_call_duration_ns": True,
-    "ft_inflight": False,
-    "signals_generated": True,
-    "signals_delivered": True,
-    "forks": True,
-    "execs": True,
-    "exits": True,
-    "groups": False,
-    "group_of": False,
-    "blames": False,
-    "lives": True,
-    "kill_calls": True,
-    "delivery": True,
-    "zombies": False,
-    "drops": True,
-    "seen": True,
-}
-# Only there when declared groups take more than the name to tell.
-RULES_MAPS = {"placements": False, "placed_execs": False}
 
 
 @dataclass(frozen=True)
 class Hook:
-    """Where a program goes."""
+    """Where a program goes. `feeds` is what the families of metrics name as their source."""
 
     kind: str
     event: str
     function: str
-    metrics: tuple[str, ...]
+    feeds: str
 
     @property
     def name(self) -> str:
         return f"{self.kind}:{self.event}"
 
 
-TRACEPOINTS = (
-    Hook("tracepoint", "task:task_newtask", "task_newtask", ("forks_total",)),
-    Hook("tracepoint", "sched:sched_process_exec", "sched_process_exec", ("execs_total",)),
-    Hook("tracepoint", "sched:sched_process_exit", "sched_process_exit", ("exits_total", "deaths")),
-    Hook("tracepoint", "oom:mark_victim", "mark_victim", ("oom_kills_total",)),
-    Hook(
-        "tracepoint", "signal:signal_deliver", "signal_deliver",
-        ("signals_delivered_total", "signal_delivery_seconds"),
-    ),
-    Hook(
-        "raw_tracepoint", "signal_generate", "signal_generate",
-        ("signals_generated_total", "signal_delivery_seconds", "shutdown_seconds"),
-    ),
-    Hook("raw_tracepoint", "sched_process_free", "sched_process_free", ("reap_delay_seconds",)),
-    Hook("tracepoint", "cgroup:cgroup_mkdir", "cgroup_mkdir", ("deaths",)),
+# What removes a record comes before what makes one.
+RAW_TRACEPOINTS = (
+    "sched_process_free", "sched_process_exit", "sched_process_exec", "task_newtask",
+    "mark_victim", "signal_deliver", "signal_generate", "cgroup_mkdir",
 )  # fmt: skip
-KILL_CALLS = (
-    "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
-)  # fmt: skip
-KILL_METRICS = ("kill_failures_total", "liveness_probes_total")
-FT_METRICS = ("ft_calls_total", "ft_call_duration_seconds")
+
+SYS_EXIT = Hook("raw_tracepoint", "sys_exit", "sys_exit", "kill_calls")
+
 FT_CALLS = ("get_pid_info", "ft_fork", "ft_kill", "ft_wait")
-SYSCALL_PREFIX = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
+# Without arguments, a call has one entry point under two names: arch/x86/include/asm/
+# syscall_wrapper.h, SYSCALL_DEFINE0. Two probes there would count each call twice.
+WITHOUT_ARGUMENTS = ("ft_fork",)
+
+
+@dataclass(frozen=True)
+class KillCall:
+    """One of the kernel's own calls that send signals."""
+
+    name: str
+    signal: str  # its place among the arguments: second or third
+    x86_64: int
+    i386: int
+    arm64: int
+    arm: int
+    compat_entry: str = ""  # of 32-bit callers, where the kernel has one of its own
+    x32: int = 0  # its number for x32, where it is another one; bpf/kill_calls.bpf.c drops the bit
+
+
+KILL_CALLS = (
+    KillCall("kill", "second", 62, 37, 129, 37),
+    KillCall("tkill", "second", 200, 238, 130, 238),
+    KillCall("tgkill", "third", 234, 270, 131, 268),
+    KillCall("rt_sigqueueinfo", "second", 129, 178, 138, 178, "compat_sys_rt_sigqueueinfo", 524),
+    KillCall(
+        "rt_tgsigqueueinfo", "third", 297, 335, 240, 363, "compat_sys_rt_tgsigqueueinfo", 536
+    ),
+    KillCall("pidfd_send_signal", "second", 424, 424, 424, 424),
+)
+
+IS_X86 = platform.machine() == "x86_64"
+# Entry points by ABI: what stands before the name of the call.
+NATIVE, COMPAT = ("__x64_", "__ia32_") if IS_X86 else ("__arm64_", "__arm64_")
+# Members of pt_regs that hold the arguments two and three, by ABI.
+ARM64_ARGUMENTS = {"second": "regs[1]", "third": "regs[2]"}
+ARGUMENTS = {
+    "native": {"second": "si", "third": "dx"} if IS_X86 else ARM64_ARGUMENTS,
+    "compat": {"second": "cx", "third": "dx"} if IS_X86 else ARM64_ARGUMENTS,
+}
 
 
 def bpf_folder() -> Path:
@@ -152,67 +150,140 @@ def bpf_folder() -> Path:
     raise handoff.LoadError(f"no BPF sources in {given or f'{beside} or /usr/share/pidinfod/bpf'}")
 
 
-def program_text(folder: Path) -> str:
-    """The sources as one text; messages of the compiler name the file and its line."""
-    files = (folder / f"{name}.bpf.c" for name in SOURCES)
-    return "\n".join(f'#line 1 "{file}"\n{file.read_text()}' for file in files)
+def _entry_text(function: str, body: str, argument: str | None = None) -> str:
+    """A program on the entry point of a system call, whose argument is the caller's registers."""
+    read = ""
+    if argument:
+        read = (
+            "\tstruct pt_regs *user = (struct pt_regs *)PT_REGS_PARM1(ctx);\n"
+            "\tunsigned long signal = 0;\n\n"
+            f"\tbpf_probe_read_kernel(&signal, sizeof(signal), &user->{argument});\n"
+        )
+    return f"int {function}(struct pt_regs *ctx)\n{{\n{read}\treturn {body};\n}}\n"
 
 
-def tracefs() -> Path:
-    """Where the kernel describes its tracepoints. Raises LoadError when it is not mounted."""
-    for folder in (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing")):
-        with contextlib.suppress(OSError):
-            if (folder / "events").is_dir():
-                return folder
-    raise handoff.LoadError(
-        "tracefs is not mounted or may not be read "
-        "(mount -t tracefs tracefs /sys/kernel/tracing; CAP_DAC_READ_SEARCH)"
+def _exit_text() -> str:
+    """The program at the exit of all system calls: it picks the six by their numbers."""
+    native, compat = (("x86_64", "x32"), ("i386",)) if IS_X86 else (("arm64",), ("arm",))
+
+    def numbers_of(call: KillCall, abis: Iterable[str]) -> list[int]:
+        return [number for abi in abis if (number := getattr(call, abi))]
+
+    def cases(abis: Iterable[str]) -> str:
+        return "".join(
+            f"\t\tcase {number}:\n"
+            f"\t\t\tkill = CALL_{call.name.upper()};\n\t\t\tsignal = call.{call.signal};\n"
+            "\t\t\tbreak;\n"
+            for call in KILL_CALLS
+            for number in numbers_of(call, abis)
+        )
+
+    numbers = sorted({n for call in KILL_CALLS for n in numbers_of(call, (*native, *compat))})
+    return (
+        "/* The arguments: struct pt_regs *regs, long result. */\n"
+        "int sys_exit(struct raw_tracepoint *ctx)\n{\n"
+        "\tstruct pt_regs *regs = (void *)ctx->args[0];\n"
+        "\tlong result = ctx->args[1], number;\n"
+        "\tstruct pt_regs registers;\n"
+        "\tstruct user_call call = {};\n"
+        "\ts32 signal = 0;\n\tu32 kill = 0;\n\n"
+        "\tif (result > 0)\n\t\treturn 0;\n"
+        "\tnumber = read_registers(regs, &registers);\n"
+        f"\tif ({' && '.join(f'number != {number}' for number in numbers)})\n\t\treturn 0;\n"
+        "\tread_call(&registers, &call);\n"
+        "\tif (call.is_32bit) {\n\t\tswitch (number) {\n"
+        f"{cases(compat)}\t\tdefault:\n\t\t\treturn 0;\n\t\t}}\n"
+        "\t} else {\n\t\tswitch (number) {\n"
+        f"{cases(native)}\t\tdefault:\n\t\t\treturn 0;\n\t\t}}\n\t}}\n"
+        "\tcount_kill_call(kill, signal, result);\n\treturn 0;\n}\n"
     )
 
 
-def tracepoint_folder(hook: Hook) -> Path:
-    """Where the kernel describes a hook that is a tracepoint."""
-    return tracefs() / "events" / hook.event.replace(":", "/")
+def entries_text(wanted: Iterable[Hook]) -> str:
+    """The programs on entry points of system calls that are wanted: they differ by call and ABI."""
+    functions = {hook.function for hook in wanted}
+    texts = [_exit_text()] if SYS_EXIT.function in functions else []
+    for abi, arguments in ARGUMENTS.items():
+        for call in KILL_CALLS:
+            if f"{abi}_{call.name}" in functions:
+                body = f"kill_enter(CALL_{call.name.upper()}, signal)"
+                texts.append(_entry_text(f"{abi}_{call.name}", body, arguments[call.signal]))
+        for name in FT_CALLS:
+            if f"{abi}_{name}" in functions:
+                has_signal = name == "ft_kill"
+                body = f"ft_enter(FT_{name.upper()}, {'signal' if has_signal else '0'})"
+                argument = arguments["second"] if has_signal else None
+                texts.append(_entry_text(f"{abi}_{name}", body, argument))
+    return "\n".join(texts)
 
 
-def compiler_flags(folder: Path, settings: dict[str, Any]) -> list[str]:
-    """Offsets, map sizes and include paths. Raises OSError, LookupError."""
-    sizes = MAP_SIZES | {"groups": settings["max_groups"]} | settings.get("map_sizes", {})
+def wanted_text(wanted: Iterable[Hook]) -> str:
+    """What the programs are compiled with: programs without a hook are left out."""
+    kinds = {(hook.kind, hook.feeds) for hook in wanted}
+    names = {"WITH_FT_CALLS": "ft_calls", "WITH_KILL_KPROBES": "kill_calls"}
+    return "".join(
+        f"#define {name}\n" for name, feeds in names.items() if ("kprobe", feeds) in kinds
+    )
+
+
+def program_text(folder: Path, request: dict[str, Any], wanted: Collection[Hook]) -> str:
+    """The whole program; messages of the compiler name the file and its line."""
+
+    def source(name: str) -> str:
+        file = folder / f"{name}.bpf.c"
+        return f'#line 1 "{file}"\n{file.read_text()}'
+
+    def made(name: str, text: str) -> str:
+        return f'#line 1 "<{name}>"\n{text}'
+
+    first, *rest = SOURCES
+    parts = [
+        made("records", request["records"]), made("wanted", wanted_text(wanted)),
+        source(first), made("families", request["families"]),
+        *map(source, rest), made("entries", entries_text(wanted)),
+    ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def compiler_flags(folder: Path, sizes: dict[str, int]) -> list[str]:
+    """Offsets, map sizes, what this kernel has, and include paths.
+
+    Raises OSError or LookupError when the kernel's types cannot be read.
+    """
     flags = [f"-I{folder}/include"]
     flags += [f"-DSIZE_{name.upper()}={size}" for name, size in sizes.items()]
-    events = tracefs() / "events"
-    if b" group_dead;" in (events / "sched/sched_process_exit/format").read_bytes():
-        flags.append("-DHAVE_GROUP_DEAD")
-    if (events / "cgroup/cgroup_mkdir").is_dir():
-        flags.append("-DHAVE_CGROUP_MKDIR")
-    if settings.get("refined_from") is not None:
-        flags.append(f"-DREFINED_FROM={FIRST_GROUP + settings['refined_from']}")
+    # THREAD_SIZE: 16 KiB, or a page where pages are larger.
+    flags.append(f"-DTHREAD_BYTES={max(16384, os.sysconf('SC_PAGE_SIZE'))}")
     with KernelTypes() as types:
-        flags += [f"-D{name}={types.offset(*where)}" for name, where in OFFSETS.items()]
+        offsets = OFFSETS | MACHINE_OFFSETS.get(platform.machine(), {})
+        flags += [f"-D{name}={types.offset(*where)}" for name, where in offsets.items()]
         flags += [f"-D{name}={types.size(struct)}" for name, struct in SIZES.items()]
+        if len(types.tracepoint_arguments("sched_process_exit")) > 1:
+            flags.append("-DHAVE_GROUP_DEAD")
+        if types.tracepoint_arguments("mark_victim")[0]:
+            flags.append("-DMARK_VICTIM_HAS_TASK")
     return flags
 
 
-def declare_groups(bpf: Any, settings: dict[str, Any]) -> None:
-    """The declared groups in the file's order, and the ids that no group has yet."""
-    groups, keeps_children, free = bpf["groups"], bpf["keeps_children"], bpf["free_groups"]
-    declared = settings.get("groups", ())
-    for number, group in enumerate(declared, FIRST_GROUP):
-        keeps_children[number] = keeps_children.Leaf(group["children"])
-        for comm in group["comm"]:
-            groups[groups.Key(comm_key(comm.encode()))] = groups.Leaf(number)
-    for number in range(FIRST_GROUP + len(declared), settings["max_groups"]):
-        free.push(ctypes.c_uint32(number))
+def fill(bpf: Any, request: dict[str, Any]) -> None:
+    """Write into the maps what the request wants there: keys and values in hexadecimal."""
+    for name, entries in request["fill"].items():
+        table = bpf[name]
+        for key, value in entries:
+            table[table.Key.from_buffer_copy(bytes.fromhex(key))] = table.Leaf.from_buffer_copy(
+                bytes.fromhex(value)
+            )
+    for number in request["free_groups"]:
+        bpf["free_groups"].push(ctypes.c_uint32(number))
 
 
 def attach(bpf: Any, hook: Hook) -> tuple[int, int]:
-    """Load and attach one program; its descriptor and that of its attachment."""
+    """Load and attach one program; its descriptor and that of its attachment.
+
+    Raises whatever bcc does, which is a bare Exception.
+    """
     from bcc import BPF
 
-    if hook.kind == "tracepoint":
-        function = bpf.load_func(hook.function, BPF.TRACEPOINT)
-        bpf.attach_tracepoint(tp=hook.event, fn_name=hook.function)
-        return function.fd, bpf.tracepoint_fds[hook.event.encode()]
     if hook.kind == "raw_tracepoint":
         function = bpf.load_func(hook.function, BPF.RAW_TRACEPOINT)
         bpf.attach_raw_tracepoint(tp=hook.event, fn_name=hook.function)
@@ -229,58 +300,117 @@ def attach(bpf: Any, hook: Hook) -> tuple[int, int]:
     return function.fd, link
 
 
-def ft_hooks(prefix: str) -> Iterator[Hook]:
-    """A kprobe and a kretprobe on each entry point of the patched kernel."""
-    for call in FT_CALLS:
-        metrics = FT_METRICS + (("ft_kill_signals_total",) if call == "ft_kill" else ())
-        yield Hook("kprobe", prefix + call, f"enter_{call}", metrics)
-        yield Hook("kretprobe", prefix + call, "exit_ft_call", metrics)
+def detach(bpf: Any, hook: Hook) -> None:
+    """Undo attach() of a kprobe or a kretprobe."""
+    if hook.kind == "kprobe":
+        bpf.detach_kprobe(event=hook.event, fn_name=hook.function)
+    else:
+        bpf.detach_kretprobe(event=hook.event, fn_name=hook.function)
 
 
-def kill_hooks() -> Iterator[Hook]:
-    """Entry and exit of the kernel's own calls that send signals."""
+def kernel_symbols() -> frozenset[str]:
+    """The names in /proc/kallsyms that entry points of system calls can have."""
+    prefixes = (f" T {NATIVE}", f" T {COMPAT}", f" t {NATIVE}", f" t {COMPAT}")
+    with open("/proc/kallsyms") as file:
+        return frozenset(
+            line.split()[2] for line in file if any(prefix in line for prefix in prefixes)
+        )
+
+
+def entry_hooks(symbols: frozenset[str], has_ft_calls: bool) -> Iterator[Hook]:
+    """A kprobe and a kretprobe on each entry point that this kernel has, 32-bit ones too."""
+
+    def both(symbol: str, enter: str, leave: str, feeds: str) -> Iterator[Hook]:
+        if symbol in symbols:
+            # The return first: a call that is entered between the two would look missed.
+            yield Hook("kretprobe", symbol, leave, feeds)
+            yield Hook("kprobe", symbol, enter, feeds)
+
+    for name in FT_CALLS if has_ft_calls else ():
+        yield from both(f"{NATIVE}sys_{name}", f"native_{name}", "exit_ft_call", "ft_calls")
+        if COMPAT != NATIVE and name not in WITHOUT_ARGUMENTS:
+            yield from both(f"{COMPAT}sys_{name}", f"compat_{name}", "exit_ft_call", "ft_calls")
     for call in KILL_CALLS:
-        for end in ("enter", "exit"):
-            event = f"syscalls:sys_{end}_{call}"
-            yield Hook("tracepoint", event, f"{end}_{call}", KILL_METRICS)
+        name = call.name
+        yield from both(f"{NATIVE}sys_{name}", f"native_{name}", "exit_kill_call", "kill_calls")
+        entry = call.compat_entry or f"sys_{name}"
+        if COMPAT != NATIVE or call.compat_entry:
+            yield from both(f"{COMPAT}{entry}", f"compat_{name}", "exit_kill_call", "kill_calls")
+        if COMPAT != NATIVE and call.compat_entry:
+            # Of x32, which passes arguments as 64-bit callers do.
+            yield from both(f"{NATIVE}{entry}", f"native_{name}", "exit_kill_call", "kill_calls")
 
 
-def hooks(settings: dict[str, Any]) -> tuple[Hook, ...]:
-    """Where the programs go on this machine."""
-    prefix = SYSCALL_PREFIX.get(platform.machine(), "sys_")
-    kills = kill_hooks() if settings.get("kill_failures", True) else ()
-    return (*ft_hooks(prefix), *TRACEPOINTS, *kills)
+def has_kprobes() -> bool:
+    """Whether the kernel has kprobes, as perf_event_open(2) knows them."""
+    return Path("/sys/bus/event_source/devices/kprobe").exists()
 
 
-def attach_all(bpf: Any, sock: socket.socket, settings: dict[str, Any]) -> None:
-    """Attach what can be attached, and say of each probe what became of it."""
-    prefix = SYSCALL_PREFIX.get(platform.machine(), "sys_")
-    # Asked by calling: with the option off the entry points are there, and give ENOSYS.
-    has_ft_calls = pid_info.is_supported()
-    for hook in hooks(settings):
-        fds: list[int] = []
-        reason = ""
-        if hook.kind in ("kprobe", "kretprobe") and not has_ft_calls:
-            call = hook.event.removeprefix(prefix)
-            reason = f"the kernel lacks {call} (no patch, or CONFIG_PID_INFO_SYSCALLS off)"
-        else:
-            try:
-                if hook.kind == "tracepoint" and not tracepoint_folder(hook).is_dir():
-                    raise handoff.LoadError("the kernel has no such tracepoint")
-                fds = list(attach(bpf, hook))
-            except Exception as error:  # bcc raises bare Exception
-                reason = str(error) or type(error).__name__
+def hooks(request: dict[str, Any]) -> list[Hook]:
+    """Where programs go on this machine; the last, SYS_EXIT, only where kprobes do not do."""
+    found = [Hook("raw_tracepoint", name, name, name) for name in RAW_TRACEPOINTS]
+    with_kills = request["kill_failures"]
+    if has_kprobes():
+        entries = entry_hooks(kernel_symbols(), has_ft_calls=pid_info.is_supported())
+        found += [hook for hook in entries if with_kills or hook.feeds != "kill_calls"]
+    return [*found, SYS_EXIT] if with_kills else found
+
+
+def try_to_attach(bpf: Any, hook: Hook) -> tuple[list[int], str]:
+    """Descriptors of the program and its attachment, or why it cannot be attached."""
+    try:
+        return list(attach(bpf, hook)), ""
+    except Exception as error:  # bcc raises bare Exception
+        return [], str(error) or type(error).__name__
+
+
+def attach_all(bpf: Any, sock: socket.socket, wanted: Iterable[Hook]) -> None:
+    """Attach what can be attached, and say of each probe what became of it.
+
+    Kprobes on the calls that send signals are an offer: a kernel may have none, or keep them from
+    who is not root. Then SYS_EXIT does what they do, and that is said instead.
+    """
+
+    def tell(hook: Hook, fds: list[int], reason: str) -> None:
         message = {
-            "kind": "probe", "name": hook.name, "attached": not reason,
-            "reason": reason, "metrics": hook.metrics,
+            "kind": "probe", "name": hook.name, "attached": not reason, "reason": reason,
+            "feeds": hook.feeds,
         }  # fmt: skip
         handoff.send(sock, message, fds)
 
+    offers = [hook for hook in wanted if hook.feeds == "kill_calls" and hook != SYS_EXIT]
+    for hook in wanted:
+        if hook.feeds != "kill_calls":
+            tell(hook, *try_to_attach(bpf, hook))
+    if SYS_EXIT not in wanted:
+        return
+    made = []
+    for hook in offers:
+        made.append((hook, *try_to_attach(bpf, hook)))
+        if made[-1][2]:
+            break  # each refusal is a line of libbcc's
+    reasons = sorted({reason for _, _, reason in made if reason})
+    if made and not reasons:
+        for one in made:
+            tell(*one)
+        return
+    for hook, fds, _ in made:
+        if fds:
+            detach(bpf, hook)
+    tell(SYS_EXIT, *try_to_attach(bpf, SYS_EXIT))
+    why = reasons[0] if reasons else "the kernel has none"
+    text = (
+        f"no kprobes on the calls that send signals ({why}): they are watched at the exit of all "
+        "system calls, which makes each of those slower (kill_failures: false leaves that off)"
+    )
+    handoff.send(sock, {"kind": "remark", "text": text}, [])
 
-def send_maps(bpf: Any, sock: socket.socket, has_rules: bool) -> None:
-    """Hand over the maps that the daemon reads, and those that it writes."""
-    for name, is_percpu in (HANDED_MAPS | (RULES_MAPS if has_rules else {})).items():
+
+def send_maps(bpf: Any, sock: socket.socket, names: Iterable[str]) -> None:
+    """Hand over the maps that the daemon reads and writes."""
+    for name in names:
         table = bpf[name]
+        is_percpu = type(table).__name__.startswith("PerCpu")
         message = {
             "kind": "map",
             "name": name,
@@ -291,11 +421,11 @@ def send_maps(bpf: Any, sock: socket.socket, has_rules: bool) -> None:
             "is_percpu": is_percpu,
         }
         handoff.send(sock, message, [table.map_fd])
-    handoff.send(sock, {"kind": "ring"}, [bpf["events"].map_fd])
-    handoff.send(sock, {"kind": "free_groups"}, [bpf["free_groups"].map_fd])
+    for kind in ("events", "free_groups"):
+        handoff.send(sock, {"kind": kind}, [bpf[kind].map_fd])
 
 
-def load(sock: socket.socket, settings: dict[str, Any]) -> None:
+def load(sock: socket.socket, request: dict[str, Any]) -> None:
     """Compile, fill, attach, hand over. Raises LoadError."""
     folder = bpf_folder()
     # bcc looks here for kernel headers; ours are all that the probes need.
@@ -305,34 +435,33 @@ def load(sock: socket.socket, settings: dict[str, Any]) -> None:
     except ImportError as error:
         raise handoff.LoadError(f"bcc is missing ({error}): install python3-bpfcc") from error
     try:
-        flags = compiler_flags(folder, settings)
+        flags = compiler_flags(folder, request["sizes"])
     except (OSError, LookupError) as error:
         raise handoff.LoadError(str(error)) from error
     try:
-        bpf = BPF(text=program_text(folder), cflags=flags)
-        declare_groups(bpf, settings)
+        wanted = hooks(request)
+        bpf = BPF(text=program_text(folder, request, wanted), cflags=flags)
+        fill(bpf, request)
     except Exception as error:  # bcc raises bare Exception
-        rights = "" if os.geteuid() == 0 else " (rights? CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH)"
-        raise handoff.LoadError(f"bcc could not load the probes: {error}{rights}") from error
-    attach_all(bpf, sock, settings)
-    send_maps(bpf, sock, settings.get("refined_from") is not None)
+        why = f"{error}; its own messages are above; it takes CAP_BPF and CAP_PERFMON"
+        raise handoff.LoadError(f"bcc could not load the probes: {why}") from error
+    attach_all(bpf, sock, wanted)
+    send_maps(bpf, sock, request["maps"])
 
 
 def main() -> None:
     """Called with the daemon's socket; what is attached stays when this process ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--socket", type=int, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
-    args = parser.parse_args()
-    sock = socket.socket(fileno=args.socket)
+    sock = socket.socket(fileno=parser.parse_args().socket)
     try:
-        load(sock, args.settings)
+        load(sock, json.load(sys.stdin))
         handoff.send(sock, {"kind": "done"}, [])
     except handoff.LoadError as error:
         handoff.send(sock, {"kind": "error", "reason": str(error)}, [])
     except OSError as error:
-        if error.errno != errno.EPIPE:  # the daemon gave up on us
-            raise
+        if error.errno != errno.EPIPE:  # else the daemon has given up on us
+            handoff.send(sock, {"kind": "error", "reason": str(error)}, [])
     # Without bcc's clean-up, which would detach what the daemon now holds.
     sys.stderr.flush()
     os._exit(0)

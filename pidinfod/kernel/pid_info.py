@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import functools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from pidinfod.kernel.layout import text_of
 
 # kernel/include/uapi/linux/pid_info.h
 NR_GET_PID_INFO = 548
@@ -18,6 +20,8 @@ IDENT, CREDS, TIMES, SCHED, FAULTS, MEM, IO, SIGNALS, EXIT, CGROUP, STACK, SP = 
 )
 CHILDREN, ROOT, CWD = 1 << 12, 1 << 13, 1 << 14
 ALL = (1 << 15) - 1
+
+KTHREADD = 2  # the parent of all threads of the kernel
 
 GROUPS = {
     CREDS: ("uid", "euid", "gid", "egid"),
@@ -97,6 +101,22 @@ class PidInfo:
     source: str = "get_pid_info"
 
 
+class Swept(NamedTuple):
+    """One process of a sweep: what is counted of all of them, and no more."""
+
+    pid: int
+    ppid: int
+    state: str
+    comm: str  # bytes that are not UTF-8 as \\x and two digits
+    num_threads: int
+    start_ns: int
+    is_kernel: bool  # a thread of the kernel
+    sig_pending: int | None  # bit sets; pending for the process or its main thread
+    sig_blocked: int | None
+    sigq_len: int | None
+    sigq_limit: int | None
+
+
 class Struct(ctypes.Structure):
     """struct pid_info as the kernel has it; the header documents the members."""
 
@@ -147,21 +167,47 @@ def call(pid: int, info: Struct, flags: int = 0) -> None:
 
 @functools.cache
 def is_supported() -> bool:
-    """Whether the running kernel has the call."""
+    """Whether the call can be made: the running kernel has it, and no seccomp filter forbids it
+    (EPERM, as a rule)."""
     try:
         call(os.getpid(), Struct(mask=0))
-    except OSError as error:
-        if error.errno == errno.ENOSYS:
-            return False
-        raise
+    except OSError:
+        return False
     return True
 
 
 def read(pid: int, mask: int = ALL) -> PidInfo:
-    """One task by its id.
+    """One task by its id. Fields of a group that the kernel cannot tell are None.
 
     Raises ProcessLookupError, or OSError with ENOSYS on a kernel without the call.
     """
+    try:
+        return _read(pid, mask)
+    except ProcessLookupError:
+        raise
+    except OSError:
+        # One group makes the whole call fail: a path beyond PATH_MAX is ENAMETOOLONG.
+        tellable = _tellable(pid, mask)
+        if tellable == mask:
+            raise
+        return _read(pid, tellable)
+
+
+def _tellable(pid: int, mask: int) -> int:
+    """The groups of a mask that can be told by themselves. Raises ProcessLookupError."""
+    for bit in GROUPS:
+        try:
+            if mask & bit:
+                _read(pid, bit)
+        except ProcessLookupError:
+            raise
+        except OSError:
+            mask &= ~bit
+    return mask
+
+
+def _read(pid: int, mask: int) -> PidInfo:
+    """One task by its id, all groups or none. Raises OSError."""
     children_room, path_room = 64, 4096
     while True:
         info = Struct(mask=mask)
@@ -181,17 +227,23 @@ def read(pid: int, mask: int = ALL) -> PidInfo:
     )
 
 
-def sweep(mask: int = IDENT) -> Iterator[PidInfo]:
-    """Every visible process by ascending PID, without children and paths."""
-    mask &= ~(CHILDREN | ROOT | CWD)
+def sweep() -> Iterator[Swept]:
+    """Every visible process by ascending PID. Raises OSError."""
     pid = 1
     while True:
-        info = Struct(mask=mask)
+        info = Struct(mask=IDENT | TIMES | SIGNALS)
         try:
             call(pid, info, NEXT)
         except ProcessLookupError:
             return
-        yield _record(info, mask, (), None, None)
+        signals: tuple[int | None, ...] = (None,) * 4
+        if info.mask & SIGNALS:
+            pending = info.sig_pending | info.sig_shared_pending
+            signals = (pending, info.sig_blocked, info.sigq_len, info.sigq_limit)
+        yield Swept(
+            info.pid, info.ppid, chr(info.state), text_of(info.comm), info.num_threads,
+            info.start_ns, KTHREADD in (info.pid, info.ppid), *signals,
+        )  # fmt: skip
         pid = info.pid + 1
 
 
@@ -220,7 +272,7 @@ def _record(
     return PidInfo(
         **identity,
         state=chr(info.state),
-        comm=info.comm.decode(errors="replace"),
+        comm=text_of(info.comm),
         denied=tuple(denied),
         source="get_pid_info",
         **values,  # type: ignore[arg-type]

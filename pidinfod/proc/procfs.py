@@ -7,40 +7,52 @@ be read. Times have the clock tick's resolution here.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from pidinfod.kernel.pid_info import PidInfo
+from pidinfod.kernel.pid_info import PidInfo, Swept
+from pidinfod.proc.mounts import cgroup_mount
 
 PROC = Path("/proc")
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+PF_KTHREAD = 0x00200000  # include/linux/sched.h
 
 T = TypeVar("T")
+GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
 
 
 def parse_stat(text: bytes) -> tuple[int, str, list[str]]:
-    """PID, name and the fields from the state on, of /proc/PID/stat.
+    """PID, name and the fields from the state on, of /proc/PID/stat. Raises ValueError.
 
     The name is whatever is between the first ( and the last ), which it may contain itself.
     """
     head, _, tail = text.rpartition(b")")
     pid, _, comm = head.partition(b" (")
-    return int(pid), comm.decode(errors="replace"), tail.decode().split()
+    return int(pid), comm.decode(errors="backslashreplace"), tail.decode().split()
 
 
 def parse_status(text: bytes) -> dict[str, str]:
-    """/proc/PID/status and files like it: name to value."""
-    pairs = (line.partition(":") for line in text.decode(errors="replace").splitlines())
-    return {name: value.strip() for name, _, value in pairs}
+    """/proc/PID/status and files like it: name to value.
+
+    A process's name may hold every character that ends a line elsewhere; only \\n is escaped.
+    """
+    pairs = (line.partition(":") for line in text.decode(errors="replace").split("\n"))
+    return {name: value.strip() for name, colon, value in pairs if colon}
 
 
 def read(pid: int, proc: Path = PROC) -> PidInfo:
-    """One task by its id. Raises ProcessLookupError."""
+    """One task by its id. A field that cannot be read is None.
+
+    Raises ProcessLookupError, PermissionError where the process is hidden, OSError.
+    """
     folder = proc / str(pid)
     try:
         status = parse_status((folder / "status").read_bytes())
@@ -50,28 +62,43 @@ def read(pid: int, proc: Path = PROC) -> PidInfo:
             folder = proc / str(tgid) / "task" / str(pid)
         _, comm, stat = parse_stat((folder / "stat").read_bytes())
         return _record(proc, folder, pid, tgid, comm, stat, status)
-    except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
+    except GONE:
         raise ProcessLookupError(f"no process {pid}") from None
+    except (ValueError, LookupError) as error:
+        raise OSError(errno.EBADMSG, f"{folder} is not as expected: {error!r}") from None
 
 
-def sweep(proc: Path = PROC) -> Iterator[PidInfo]:
-    """Every process: identity and signals; one that ends meanwhile is left out."""
-    for entry in os.scandir(proc):
-        if not entry.name.isdigit():
+def sweep(proc: Path = PROC, errors: Counter[str] | None = None) -> Iterator[Swept]:
+    """Every process that can be read; one that ends meanwhile is left out.
+
+    One that cannot be read is left out and counted in `errors` by the name of its errno;
+    EBADMSG is a text that is not as expected. Raises OSError when `proc` cannot be listed.
+    """
+    for name in os.listdir(proc):
+        if not name.isdecimal():
             continue
         try:
-            with open(f"{entry.path}/stat", "rb") as file:
-                pid, comm, stat = parse_stat(file.read())
-            with open(f"{entry.path}/status", "rb") as file:
-                queued, limit, pending, shared, blocked = parse_signals(file.read())
+            yield _swept(f"{proc}/{name}")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        yield PidInfo(
-            pid=pid, tgid=pid, ppid=int(stat[1]), pgid=int(stat[2]), sid=int(stat[3]),
-            state=stat[0], comm=comm, num_threads=int(stat[17]), sigq_len=queued,
-            sigq_limit=limit, sig_pending=pending, sig_shared_pending=shared,
-            sig_blocked=blocked, source="procfs",
-        )  # fmt: skip
+        except (OSError, ValueError, IndexError) as error:
+            if errors is not None:
+                number = error.errno if isinstance(error, OSError) else errno.EBADMSG
+                errors[errno.errorcode.get(number or 0, str(number))] += 1
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
+def _swept(folder: str) -> Swept:
+    pid, comm, stat = parse_stat(_read(f"{folder}/stat"))
+    queued, limit, pending, blocked = parse_signals(_read(f"{folder}/status"))
+    return Swept(
+        pid, int(stat[1]), stat[0], comm, int(stat[17]), int(stat[19]) * TICK_NS,
+        bool(int(stat[6]) & PF_KTHREAD), pending, blocked, queued, limit,
+    )  # fmt: skip
 
 
 # What a sweep takes of /proc/PID/status, which the kernel writes in this order.
@@ -80,15 +107,15 @@ _SIGNALS = re.compile(
 )
 
 
-def parse_signals(status: bytes) -> tuple[int, int, int, int, int] | tuple[None, ...]:
-    """Of /proc/PID/status: signals queued and their limit; pending for the thread, pending for
-    the process and blocked, as bit sets. Nones for a process that has none any more."""
+def parse_signals(status: bytes) -> tuple[int, int, int, int] | tuple[None, None, None, None]:
+    """Of /proc/PID/status: signals queued and their limit; pending and blocked, as bit sets.
+    Nones for a process that has none any more."""
     found = _SIGNALS.search(status)
     if not found:
-        return (None,) * 5
+        return (None,) * 4
     queued, limit, *sets = found.groups()
     pending, shared, blocked = (int(bits, 16) for bits in sets)
-    return int(queued), int(limit), pending, shared, blocked
+    return int(queued), int(limit), pending | shared, blocked
 
 
 def _record(
@@ -103,12 +130,13 @@ def _record(
     denied: list[str] = []
 
     def guarded(names: tuple[str, ...], fetch: Callable[[], T]) -> T | None:
-        """What `fetch` gives; None where it does not exist or may not be seen."""
+        """What `fetch` gives; None where that does not exist or cannot be told: a path may be
+        longer than the kernel tells, on a disk that does not answer, not for us to see."""
         try:
             return fetch()
         except PermissionError:
             denied.extend(names)
-        except (FileNotFoundError, ProcessLookupError):
+        except (OSError, ValueError):
             pass
         return None
 
@@ -117,44 +145,48 @@ def _record(
     root = guarded(("root",), lambda: os.readlink(folder / "root"))
     cwd = guarded(("cwd",), lambda: os.readlink(folder / "cwd"))
     sp = guarded(("sp",), lambda: _stack_pointer((folder / "syscall").read_text()))
-    cgroup = guarded(("cgroup_id",), lambda: _cgroup_id((folder / "cgroup").read_text()))
+    cgroup = guarded(("cgroup_id",), lambda: _cgroup_id(proc, (folder / "cgroup").read_bytes()))
+    children = guarded(("children",), lambda: _children(proc, folder, pid, tgid))
     # stat shows 0 for what may not be seen, and for what a kernel thread has not.
     hides = "root" in denied
     if hides:
         denied.append("stack")
     state = stat[0]
-    uids, gids = status["Uid"].split(), status["Gid"].split()
-    queued, _, limit = status["SigQ"].partition("/")
     start_ns = int(stat[19]) * TICK_NS
-    children = _children(proc, folder, pid, tgid)
     has_memory = "VmSize" in status
     return PidInfo(
         pid=pid, tgid=tgid, ppid=int(stat[1]), pgid=int(stat[2]), sid=int(stat[3]),
         state=state, comm=comm, num_threads=int(stat[17]),
-        uid=int(uids[0]), euid=int(uids[1]), gid=int(gids[0]), egid=int(gids[1]),
+        uid=_number(status, "Uid"), euid=_number(status, "Uid", 1),
+        gid=_number(status, "Gid"), egid=_number(status, "Gid", 1),
         start_ns=start_ns, age_ns=max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) - start_ns),
         utime_ns=int(stat[11]) * TICK_NS, stime_ns=int(stat[12]) * TICK_NS,
         policy=int(stat[38]), nice=int(stat[16]), priority=int(stat[15]),
         rt_priority=int(stat[37]),
-        nvcsw=int(status["voluntary_ctxt_switches"]),
-        nivcsw=int(status["nonvoluntary_ctxt_switches"]),
+        nvcsw=_number(status, "voluntary_ctxt_switches"),
+        nivcsw=_number(status, "nonvoluntary_ctxt_switches"),
         min_flt=int(stat[7]), maj_flt=int(stat[9]),
         rss=int(stat[21]) * PAGE, vsize=int(stat[20]),
         rchar=_number(io, "rchar"), wchar=_number(io, "wchar"),
         read_bytes=_number(io, "read_bytes"), write_bytes=_number(io, "write_bytes"),
-        sig_pending=int(status["SigPnd"], 16), sig_shared_pending=int(status["ShdPnd"], 16),
-        sig_blocked=int(status["SigBlk"], 16), sig_ignored=int(status["SigIgn"], 16),
-        sig_caught=int(status["SigCgt"], 16), sigq_len=int(queued), sigq_limit=int(limit),
+        sig_pending=_number(status, "SigPnd", base=16),
+        sig_shared_pending=_number(status, "ShdPnd", base=16),
+        sig_blocked=_number(status, "SigBlk", base=16),
+        sig_ignored=_number(status, "SigIgn", base=16),
+        sig_caught=_number(status, "SigCgt", base=16),
+        sigq_len=_number(status, "SigQ"), sigq_limit=_number(status, "SigQ", 1),
         cgroup_id=cgroup,
         stack=int(stat[25]) if has_memory and not hides else None, sp=sp,
-        children=children, children_count=len(children), root=root, cwd=cwd,
-        exit_code=int(stat[49]) if state == "Z" and not hides else None,
+        children=children, children_count=None if children is None else len(children),
+        root=root, cwd=cwd, exit_code=int(stat[49]) if state == "Z" and not hides else None,
         denied=tuple(denied), source="procfs",
     )  # fmt: skip
 
 
-def _number(values: dict[str, str], name: str) -> int | None:
-    return int(values[name]) if name in values else None
+def _number(values: dict[str, str], name: str, place: int = 0, base: int = 10) -> int | None:
+    """One of the numbers of a line, as in "Uid: 0 0 0 0" or "SigQ: 0/1000"; None without the
+    line, which a kernel may be built without."""
+    return int(re.split(r"[\s/]+", values[name])[place], base) if name in values else None
 
 
 def _stack_pointer(text: str) -> int | None:
@@ -163,21 +195,22 @@ def _stack_pointer(text: str) -> int | None:
     return int(words[-2], 16) if len(words) > 2 and int(words[-2], 16) else None
 
 
-def _cgroup_id(text: str) -> int | None:
+def _cgroup_id(proc: Path, text: bytes) -> int | None:
     """The id of a cgroup of the default hierarchy is its folder's inode."""
-    found = re.search(r"^0::(.*)$", text, re.MULTILINE)
-    for mount in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
-        if found and os.path.exists(f"{mount}/cgroup.controllers"):
-            return os.stat(mount + found[1]).st_ino
-    return None
+    found = re.search(rb"^0::(.*)$", text, re.MULTILINE)
+    mount = cgroup_mount(proc / "self/mountinfo")
+    folder = mount.folder_of(os.fsdecode(found[1])) if found and mount else None
+    return None if folder is None else os.stat(folder).st_ino
 
 
 def _children(proc: Path, folder: Path, pid: int, tgid: int) -> tuple[int, ...]:
-    """The children of all threads of a process, or of one thread."""
-    tasks = [folder] if pid != tgid else list((folder / "task").iterdir())
-    try:
-        lists = [(task / "children").read_text().split() for task in tasks]
-        return tuple(int(child) for children in lists for child in children)
-    except FileNotFoundError:
+    """The children of all threads of a process, or of one thread. Raises OSError."""
+    if not (folder / "children" if pid != tgid else folder / f"task/{pid}/children").exists():
         # A kernel without CONFIG_PROC_CHILDREN: who names this one as its parent.
-        return tuple(info.pid for info in sweep(proc) if info.ppid == pid)
+        return tuple(swept.pid for swept in sweep(proc) if swept.ppid == pid)
+    tasks = [folder] if pid != tgid else list((folder / "task").iterdir())
+    children: list[int] = []
+    for task in tasks:
+        with contextlib.suppress(*GONE):  # this thread left; the others did not
+            children.extend(int(child) for child in (task / "children").read_text().split())
+    return tuple(children)

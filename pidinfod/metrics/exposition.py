@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshot to metric families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client import registry
+from prometheus_client.core import Metric
+
+from pidinfod.kernel import libbpf
+from pidinfod.kernel.handoff import Loaded
+from pidinfod.metrics import ft_calls, own, processes
+from pidinfod.metrics.families import FAMILIES
+from pidinfod.metrics.snapshot import Snapshot, Source
+
+
+def families(
+    snapshot: Snapshot,
+    loaded: Loaded,
+    declared: Iterable[str],
+    has_pid_info: bool,
+    memory: Mapping[str, int],
+) -> Iterator[Metric]:
+    """All that is told of a snapshot. A pure function of what it is given."""
+    yield from own.build(has_pid_info)
+    if "sweep" not in snapshot.failed:
+        yield from processes.families(snapshot.processes, snapshot.recent, declared)
+    yield from own.reading(snapshot)
+    yield from own.probes(loaded, snapshot)
+    if not loaded.maps:
+        return
+    for family in FAMILIES:
+        if family.name in snapshot.counts and (has_pid_info or family not in ft_calls.FAMILIES):
+            yield family.family(snapshot.counts[family.name])
+    yield from own.events(snapshot)
+    yield from own.maps(loaded, snapshot, memory)
+
+
+class Collector(registry.Collector):
+    """The one collector that is registered. `taken` is told of each snapshot."""
+
+    def __init__(self, source: Source, taken: Callable[[Snapshot], object]) -> None:
+        self._source = source
+        self._taken = taken
+        maps = source.loaded.maps
+        # It does not change: all maps are there from the start, at their full size.
+        self._memory = {name: libbpf.memory_bytes(handle) for name, handle in maps.items()}
+
+    def describe(self) -> list[Metric]:
+        """The families without samples: registering reads nothing, and name[] knows the names."""
+        empty = Snapshot(
+            counts={family.name: {} for family in FAMILIES}, deaths=(0, 0), misses={}
+        )
+        return list(self._families(empty))
+
+    def collect(self) -> Iterator[Metric]:
+        """Take a snapshot and tell it."""
+        snapshot = self._source.take()
+        self._taken(snapshot)
+        yield from self._families(snapshot)
+
+    def _families(self, snapshot: Snapshot) -> Iterator[Metric]:
+        source = self._source
+        declared = [group.name for group in source.rules.groups]
+        return families(snapshot, source.loaded, declared, source.has_pid_info, self._memory)
