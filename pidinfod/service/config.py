@@ -7,22 +7,29 @@ once; a file with a fault starts nothing.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from pidinfod import DEFAULT_CONFIG
-from pidinfod.groups.rules import CONDITIONS, PATTERNS, Group
-from pidinfod.kernel.loader import MAP_SIZES
+from pidinfod.groups.names import COMM_PREFIX
+from pidinfod.groups.rules import CONDITIONS, PATTERNS, Group, compile_pattern
+from pidinfod.kernel.records import FIXED_GROUP
+from pidinfod.service import nodes
 
+FILE_MAX = 1 << 20  # bytes
 COMM_MAX = 15  # a process's name in bytes; the kernel cuts longer ones
-# The least and the most of each number.
-NUMBERS = {"max_groups": (16, 4096), "deaths": (16, 1_000_000), "group_ttl": (0, 604_800)}
+GROUP_NAME_MAX = 63  # bytes
+SOCKET_PATH_MAX = 107  # bytes: sun_path of unix(7) without its end
+USER_MAX = 4_294_967_294
+NAMES_MAX = 4096  # that are declared by comm, in all groups: they have a map of their own
 MAP_SIZE_MAX = 1 << 20
+RING_MIN, RING_MAX = 4096, 1 << 28  # bytes
 
 
 @dataclass(frozen=True)
@@ -31,200 +38,209 @@ class Config:
 
     listen: tuple[str, int] = ("127.0.0.1", 10548)
     procfs: Path = Path("/proc")
-    max_groups: int = 256
+    max_groups: int = 1024
     group_ttl: int = 300  # seconds without a process, after which gauges of a name go
     deaths: int = 4096  # remembered at most
+    deaths_over_http: bool = False  # told over TCP, too, where nobody knows who asks
     socket: Path = Path("/run/pidinfod/pidinfod.sock")
+    share_seconds: float = 1.0  # that an answer to a scrape serves for all who ask
     kill_failures: bool = True  # also attempts with signal 0
     groups: tuple[Group, ...] = ()
-    map_sizes: Mapping[str, int] = field(default_factory=dict)  # of MAP_SIZES
+    map_sizes: Mapping[str, int] = field(default_factory=dict)  # "events" in bytes
 
 
 class ConfigError(ValueError):
     """One or more faults, one line each."""
 
 
+_LISTEN = re.compile(
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]{1,253})):(?P<port>[0-9]{1,5})"
+)
+
+
 def parse_listen(text: str) -> tuple[str, int]:
-    """HOST:PORT, [IPV6]:PORT. Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"expected HOST:PORT, got {text!r}")
-    return host.strip("[]"), int(port)
+    """HOST:PORT, [IPV6]:PORT; port 0 is one that is free. Raises ValueError."""
+    found = _LISTEN.fullmatch(text)
+    if not found or int(found["port"]) > 65535:
+        raise ValueError(f"expected HOST:PORT, got {nodes.quoted(text)}")
+    host = found["ipv6"] or found["host"]
+    try:
+        if found["ipv6"]:
+            socket.inet_pton(socket.AF_INET6, host)
+        elif re.fullmatch("[0-9.]+", host):
+            socket.inet_pton(socket.AF_INET, host)
+    except OSError:
+        raise ValueError(f"expected an address, got {nodes.quoted(host)}") from None
+    return host, int(found["port"])
 
 
-class _Reader:
-    """Walks the YAML nodes, which know their lines, and collects faults."""
+def _path(node: yaml.Node) -> Path:
+    text = nodes.printable(node)
+    if not text.startswith("/"):
+        raise ValueError(f"expected a path from / on, got {nodes.quoted(text)}")
+    return Path(text)
 
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.faults: list[str] = []
 
-    def fault(self, node: yaml.Node, text: str) -> None:
-        self.faults.append(f"{self.file}:{node.start_mark.line + 1}: {text}")
+def _procfs(node: yaml.Node) -> Path:
+    path = _path(node)
+    expected = f"expected a folder like /proc, got {nodes.quoted(str(path))}"
+    try:
+        names = os.listdir(path)
+    except OSError as error:
+        raise ValueError(f"{expected}: {error.strerror}") from None
+    if "self" not in names and not any(name.isdecimal() for name in names):
+        raise ValueError(f"{expected} without processes")
+    return path
 
-    def mapping(
-        self, node: yaml.Node, what: str, keys: dict[str, Callable[[yaml.Node, str], Any]]
-    ) -> dict[str, Any]:
-        """The values of a mapping by the reader of each key; unknown and double keys are faults."""
-        values: dict[str, Any] = {}
-        if not isinstance(node, yaml.MappingNode):
-            self.fault(node, f"{what}: expected a mapping")
-            return values
-        for key_node, value_node in node.value:
-            key = str(key_node.value)
-            if key not in keys:
-                expected = ", ".join(keys)
-                self.fault(key_node, f"{what}: unknown key {key!r}; expected one of: {expected}")
-            elif key in values:
-                self.fault(key_node, f"{what}: {key!r} is given twice")
-            else:
-                values[key] = keys[key](value_node, key)
-        return values
 
-    def text(self, node: yaml.Node, what: str) -> str:
-        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str" and node.value:
-            return str(node.value)
-        self.fault(node, f"{what}: expected a string")
-        return ""
+def _group_name(node: yaml.Node) -> str:
+    name = nodes.printable(node)
+    if name in FIXED_GROUP.names or name.startswith(COMM_PREFIX):
+        raise ValueError(f"the name {name!r} is taken, expected another")
+    return name
 
-    def listen(self, node: yaml.Node, what: str) -> tuple[str, int] | None:
-        try:
-            return parse_listen(self.text(node, what))
-        except ValueError as error:
-            self.fault(node, f"{what}: {error}")
-            return None
 
-    def number(self, node: yaml.Node, what: str) -> int:
-        least, most = NUMBERS[what]
-        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int":
-            value = int(yaml.safe_load(node.value))
-            if least <= value <= most:
-                return value
-        self.fault(node, f"{what}: expected a whole number from {least} to {most}")
-        return 0
+def _user(node: yaml.Node) -> str:
+    number = nodes.scalar(node, "int")
+    text = nodes.printable(node) if number is None else number
+    is_name = number is None and not text.isdecimal()
+    return text if is_name else str(nodes.decimal(text, 0, USER_MAX))
 
-    def map_size(self, node: yaml.Node, what: str) -> int:
-        value = 0
-        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int":
-            value = int(yaml.safe_load(node.value))
-        is_odd = what == "events" and value & value - 1  # the ring's pages
-        if not 1 <= value <= MAP_SIZE_MAX or is_odd:
-            kind = "power of two" if what == "events" else "whole number"
-            self.fault(node, f"map_sizes: {what}: expected a {kind} from 1 to {MAP_SIZE_MAX}")
-        return value
 
-    def map_sizes(self, node: yaml.Node, what: str) -> dict[str, int]:
-        return self.mapping(node, what, dict.fromkeys(MAP_SIZES, self.map_size))
+def _pattern(node: yaml.Node) -> str:
+    text = nodes.string(node)
+    compile_pattern(text)
+    return text
 
-    def truth(self, node: yaml.Node, what: str) -> bool:
-        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:bool":
-            return bool(yaml.safe_load(node.value))
-        self.fault(node, f"{what}: expected true or false")
-        return False
 
-    def comm(self, node: yaml.Node, what: str) -> str:
-        name = self.text(node, what)
-        if len(name.encode()) > COMM_MAX:
-            self.fault(node, f"{what}: {name!r} is longer than {COMM_MAX} bytes, where names end")
-        return name
+def _ring(node: yaml.Node) -> int:
+    size: int = nodes.number(RING_MIN, RING_MAX)(node)
+    if size & size - 1:
+        raise ValueError(f"expected a power of two from {RING_MIN} to {RING_MAX}")
+    return size
 
-    def user(self, node: yaml.Node, what: str) -> str:
-        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int":
-            return str(int(yaml.safe_load(node.value)))
-        return self.text(node, what)
 
-    def pattern(self, node: yaml.Node, what: str) -> str:
-        text = self.text(node, what)
-        try:
-            re.compile(text)
-        except re.error as error:
-            self.fault(node, f"{what}: {text!r} is no regular expression: {error}")
-        return text
+_CONDITIONS: dict[str, nodes.Reader] = {
+    "comm": nodes.sequence("comm", nodes.at_most(COMM_MAX, nodes.printable), "names", least=1),
+    **{
+        name: nodes.sequence(name, _pattern, "regular expressions", least=1) for name in PATTERNS
+    },
+    "user": nodes.sequence("user", _user, "names", least=1),
+}
+_GROUP = nodes.mapping(
+    "group",
+    {"name": nodes.at_most(GROUP_NAME_MAX, _group_name), **_CONDITIONS, "children": nodes.truth},
+)
 
-    def condition(self, node: yaml.Node, what: str) -> tuple[str, ...]:
-        read = self.pattern if what in PATTERNS else {"comm": self.comm, "user": self.user}[what]
-        if not isinstance(node, yaml.SequenceNode) or not node.value:
-            kind = "regular expressions" if what in PATTERNS else "names"
-            self.fault(node, f"{what}: expected a list of {kind}")
-            return ()
-        return tuple(read(item, what) for item in node.value)
 
-    def groups(self, node: yaml.Node, what: str) -> tuple[Group, ...]:
-        if not isinstance(node, yaml.SequenceNode):
-            self.fault(node, f"{what}: expected a list of groups")
-            return ()
-        keys: dict[str, Callable[[yaml.Node, str], Any]] = {
-            "name": self.text, **dict.fromkeys(CONDITIONS, self.condition), "children": self.truth,
-        }  # fmt: skip
-        groups: list[Group] = []
-        names, comms = {"kernel", "other"}, set[str]()
-        for item in node.value:
-            values = self.mapping(item, "group", keys)
-            if not isinstance(item, yaml.MappingNode):
-                continue
-            if "name" not in values:
-                self.fault(item, "group: 'name' is missing")
-            if not any(name in values for name in CONDITIONS):
-                expected = ", ".join(CONDITIONS)
-                self.fault(item, f"group: a condition is missing; expected one of: {expected}")
-            group = Group(**{"name": "", **values})
-            if group.name in names:
-                self.fault(item, f"group: the name {group.name!r} is taken")
-            names.add(group.name)
-            # With more conditions than the name, several groups may share one.
-            if group.is_by_comm:
-                for double in sorted(comms.intersection(group.comm)):
-                    text = f"group {group.name!r}: {double!r} is in another group already"
-                    self.fault(item, text)
-                comms.update(group.comm)
-            groups.append(group)
-        return tuple(groups)
+def _group(node: yaml.Node) -> Group:
+    values = _GROUP(node)
+    if "name" not in values:
+        raise ValueError("'name' is missing")
+    if not values.keys() & _CONDITIONS:
+        expected = ", ".join(CONDITIONS)
+        raise ValueError(f"a condition is missing; expected one of: {expected}")
+    return Group(**values)
+
+
+def _groups(node: yaml.Node) -> tuple[Group, ...]:
+    groups: tuple[Group, ...] = nodes.sequence("group", _group, "groups")(node)
+    names: set[str] = set()
+    comms: set[str] = set()
+    faults: list[nodes.Fault] = []
+    for item, group in zip(node.value, groups, strict=True):
+        if group.name in names:
+            text = f"group: the name {group.name!r} is taken, expected another"
+            faults.append((nodes.line(item), text))
+        names.add(group.name)
+        # With more conditions than the name, several groups may share one.
+        for comm in dict.fromkeys(group.comm if group.is_by_comm else ()):
+            if comm in comms:
+                text = f"group {group.name!r}: {comm!r} is in another group already"
+                faults.append((nodes.line(item), text))
+            comms.add(comm)
+            if len(comms) == NAMES_MAX + 1:
+                text = f"group {group.name!r}: expected at most {NAMES_MAX} names by comm in all"
+                faults.append((nodes.line(item), text))
+    if faults:
+        raise nodes.Faults(faults)
+    return groups
+
+
+
+
+def _map_sizes(node: yaml.Node) -> dict[str, int]:
+    # Imported for who sets a size: the maps' descriptions take more than all else here.
+    from pidinfod.metrics.program import MAP_NAMES
+
+    sizes = dict.fromkeys(sorted(MAP_NAMES), nodes.number(1, MAP_SIZE_MAX))
+    found: dict[str, int] = nodes.mapping("map_sizes", sizes | {"events": _ring})(node)
+    return found
+
+
+def _seconds(node: yaml.Node) -> float:
+    return float(nodes.number(0, 60)(node))
+
+
+_KEYS: dict[str, nodes.Reader] = {
+    "listen": lambda node: parse_listen(nodes.string(node)),
+    "procfs": _procfs,
+    "max_groups": nodes.number(16, 4096),
+    "group_ttl": nodes.number(0, 604_800),
+    "deaths": nodes.number(16, 65536),
+    "deaths_over_http": nodes.truth,
+    "socket": nodes.at_most(SOCKET_PATH_MAX, _path),
+    "kill_failures": nodes.truth,
+    "groups": _groups,
+    "map_sizes": _map_sizes,
+    "share_seconds": _seconds,
+}
+
+
+def _configuration(node: yaml.Node) -> Config:
+    config = Config(**nodes.mapping("configuration", _KEYS)(node))
+    # Two ids are taken: that of the kernel's threads and that of all others.
+    least = len(config.groups) + 2
+    if least > config.max_groups:
+        given = {key.value: value for key, value in node.value}
+        where = given.get("max_groups", given["groups"])
+        text = f"max_groups: expected at least {least}, for the groups declared and two more"
+        raise nodes.Faults([(nodes.line(where), text)])
+    return config
 
 
 def parse(text: str, file: str) -> Config:
     """The configuration in a text. Raises ConfigError."""
-    reader = _Reader(file)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{file}:{line}: not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file}: not YAML: {error}") from None
-    if node is None:
-        return Config()
-    keys: dict[str, Callable[[yaml.Node, str], Any]] = {
-        "listen": reader.listen,
-        "procfs": lambda node, what: Path(reader.text(node, what)),
-        "max_groups": reader.number,
-        "group_ttl": reader.number,
-        "deaths": reader.number,
-        "kill_failures": reader.truth,
-        "socket": lambda node, what: Path(reader.text(node, what)),
-        "groups": reader.groups,
-        "map_sizes": reader.map_sizes,
-    }
-    values = reader.mapping(node, "configuration", keys)
-    config = replace(Config(), **values) if not reader.faults else Config()
-    # Two ids are taken: the kernel's and that of all others.
-    if not reader.faults and len(config.groups) + 2 > config.max_groups:
-        reader.fault(node, f"max_groups: {config.max_groups} is too few for the groups declared")
-    if reader.faults:
-        raise ConfigError("\n".join(reader.faults))
+        root = nodes.compose(text)
+        found = nodes.each([(root, "configuration", _configuration)], []) if root else [Config()]
+    except nodes.Faults as error:
+        lines = (f"{nodes.shown(file)}:{line}: {fault}" for line, fault in error.faults)
+        raise ConfigError("\n".join(lines)) from None
+    config: Config = found[0]
     return config
 
 
 def load(given: Path | None) -> Config:
     """The configuration of the file that was given, of the usual one if there is none, or the
     defaults. Raises ConfigError."""
-    path = given or Path(DEFAULT_CONFIG)
-    return read(path) if given or path.exists() else Config()
+    if given is None and not os.path.lexists(DEFAULT_CONFIG):
+        return Config()
+    return read(given or Path(DEFAULT_CONFIG))
 
 
 def read(path: Path) -> Config:
     """The configuration in a file. Raises ConfigError."""
     try:
-        return parse(path.read_text(), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError(f"{path}: {reason}") from None
+        with open(path, "rb") as file:
+            raw = file.read(FILE_MAX + 1)
+    except OSError as error:
+        raise ConfigError(f"{nodes.shown(str(path))}: {error.strerror}") from None
+    if len(raw) > FILE_MAX:
+        raise ConfigError(f"{nodes.shown(str(path))}: expected at most {FILE_MAX} bytes")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{nodes.shown(str(path))}:{line}: expected UTF-8") from None
+    return parse(text, str(path))

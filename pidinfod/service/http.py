@@ -1,137 +1,281 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP: /metrics, /api/v1/deaths, a page that points to them, /-/healthy.
+"""The application: /metrics, /api/v1/deaths, a page that points to them, /-/healthy.
 
 The command asks the daemon the same way, over the daemon's Unix socket.
 """
 
 from __future__ import annotations
 
-import contextlib
+import grp
 import json
+import logging
 import os
-import socket
-import socketserver
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from urllib.parse import parse_qs, parse_qsl
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import choose_encoder, gzip_accepted
 
+from pidinfod.deaths.death import Death
 from pidinfod.deaths.ledger import Filter, Ledger
+from pidinfod.service.server import PEER, Body
+from pidinfod.service.sockets import Peer
 
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+log = logging.getLogger("pidinfod")
 
+Headers = list[tuple[str, str]]
+StartResponse = Callable[[str, Headers], Any]
+
+GROUP = "pidinfod"  # whose members see all deaths
+METRICS, DEATHS = "/metrics", "/api/v1/deaths"
 PAGE = b"""<!doctype html><html lang="en"><head><title>pidinfod</title></head><body>
 <h1>pidinfod</h1><p>Processes, signals, forks and exits of this host.</p>
 <ul><li><a href="/metrics">Metrics</a></li><li><a href="/api/v1/deaths">Deaths</a></li>
 <li><a href="/-/healthy">Health</a></li></ul>
 </body></html>
 """
-TEXT = "text/plain; charset=utf-8"
+TEXT, JSON, HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
+
+OK, BAD_REQUEST, FORBIDDEN = "200 OK", "400 Bad Request", "403 Forbidden"
+NOT_FOUND, NOT_ALLOWED = "404 Not Found", "405 Method Not Allowed"
+FAILED, UNAVAILABLE = "500 Internal Server Error", "503 Service Unavailable"
+
+# Workers by lane. A scrape waits for no question whose answer is not shared, and who sees all
+# deaths for nobody else.
+LANES = {
+    "metrics": 2,
+    "named metrics": 1,
+    "deaths for who sees all": 1,
+    "deaths for others": 1,
+    "others": 1,
+}
 
 
-def deaths_json(ledger: Ledger, query: str) -> bytes:
-    """The deaths that a query asks for, newest first. Raises ValueError for a bad query."""
-    wanted = Filter.parse(dict(parse_qsl(query, strict_parsing=bool(query))))
-    return json.dumps({"deaths": [asdict(death) for death in wanted.of(ledger)]}).encode()
+@dataclass(frozen=True)
+class Answer:
+    """A whole one."""
+
+    status: str
+    headers: Headers
+    body: bytes
 
 
-def make_app(
-    registry: CollectorRegistry, ledger: Ledger | None
-) -> Callable[..., Iterable[bytes]]:
-    """The WSGI application; without a ledger there are no deaths to tell."""
-
-    def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        status, content_type, body = "200 OK", TEXT, b""
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        if method not in ("GET", "HEAD"):
-            status, body = "405 Method Not Allowed", b"only GET and HEAD\n"
-        elif path == "/metrics":
-            encode, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
-            body = encode(registry)
-        elif path == "/api/v1/deaths":
-            content_type = "application/json"
-            if ledger is None:
-                status, body = "503 Service Unavailable", b'{"error": "the probes are missing"}'
-            else:
-                try:
-                    body = deaths_json(ledger, environ["QUERY_STRING"])
-                except ValueError as error:
-                    status = "400 Bad Request"
-                    body = json.dumps({"error": str(error)}).encode()
-        elif path == "/":
-            content_type, body = "text/html; charset=utf-8", PAGE
-        elif path == "/-/healthy":
-            body = b"healthy\n"
-        else:
-            status, body = "404 Not Found", b"not here; see /\n"
-        start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
-        return [body] if method == "GET" else []
-
-    return app
+def text(status: str, body: str) -> Answer:
+    return Answer(status, [("Content-Type", TEXT)], body.encode())
 
 
-class _Handler(WSGIRequestHandler):
-    timeout = 10  # seconds that a client may take for its request
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """A scrape every few seconds is no news."""
+def json_error(status: str, message: str) -> Answer:
+    return Answer(status, [("Content-Type", JSON)], json.dumps({"error": message}).encode())
 
 
-class Server(socketserver.ThreadingMixIn, WSGIServer):
-    """A thread per request. Raises OSError when the address cannot be had."""
+class _Shared:
+    """An answer that is being made, or was."""
 
-    daemon_threads = True
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.answer = text(FAILED, "no answer could be made\n")
+        self.finished = 0.0
+
+
+class Shared:
+    """Finished answers, each shared for a moment by all who ask the same.
+
+    Who comes while an answer is being made waits for it instead of making another. Up to `fresh`
+    answers in `keep_seconds` are made anew, so that who asks after having done something sees it;
+    beyond that the finished ones serve, so that making them costs no more, however many ask.
+    """
+
+    def __init__(self, keep_seconds: float, wait_seconds: float, size: int, fresh: int) -> None:
+        self._keep_seconds, self._wait_seconds, self._size = keep_seconds, wait_seconds, size
+        self._fresh = fresh
+        self._begun: deque[float] = deque(maxlen=max(1, fresh))
+        self._entries: dict[object, _Shared] = {}  # oldest first
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: object, make: Callable[[], Answer]) -> Answer:
+        """The answer for a key; 503 if it takes another request too long to make it."""
+        with self._lock:
+            self._forget_old()
+            entry = self._entries.get(key)
+            is_mine = entry is None
+            if entry is None:
+                entry = self._entries[key] = _Shared()
+                self._begun.append(time.monotonic())
+        if is_mine:
+            try:
+                entry.answer = make()
+            finally:
+                entry.finished = time.monotonic()
+                entry.done.set()
+        elif not entry.done.wait(self._wait_seconds):
+            return text(UNAVAILABLE, "the answer takes too long to make\n")
+        return entry.answer
+
+    def _forget_old(self) -> None:
+        """Leave those of the last moment, and room for one more; those in the making stay."""
+        since = time.monotonic() - self._keep_seconds
+        is_calm = sum(begun >= since for begun in self._begun) < self._fresh
+        finished = [key for key, entry in self._entries.items() if entry.done.is_set()]
+        surplus = len(self._entries) - self._size + 1
+        for number, key in enumerate(finished):
+            if is_calm or number < surplus or self._entries[key].finished < since:
+                del self._entries[key]
+
+
+class Metrics:
+    """/metrics by prometheus_client's own application, the finished answers shared."""
+
+    def __init__(self, registry: CollectorRegistry, shared: Shared) -> None:
+        self._app = make_wsgi_app(registry)
+        self._shared = shared
+
+    def answer(self, environ: dict[str, Any]) -> Answer:
+        # What the answer depends on, as the application itself reads it.
+        key = (
+            choose_encoder(environ.get("HTTP_ACCEPT", ""))[1],
+            gzip_accepted(environ.get("HTTP_ACCEPT_ENCODING", "")),
+            frozenset(names) if (names := _names(environ["QUERY_STRING"])) else None,
+        )
+        return self._shared.get(key, lambda: self._make(environ))
+
+    def _make(self, environ: dict[str, Any]) -> Answer:
+        told: list[tuple[str, Headers]] = []
+        get = {**environ, "REQUEST_METHOD": "GET"}
+        try:
+            body = b"".join(self._app(get, lambda status, headers: told.append((status, headers))))
+        except Exception as error:  # whatever a collector raises
+            log.error("the metrics cannot be told: %s: %s", type(error).__name__, error)
+            return text(FAILED, "the metrics cannot be told; the daemon's log says why\n")
+        return Answer(*told[0], body)
+
+
+def _names(query: str) -> list[str] | None:
+    return parse_qs(query).get("name[]")
+
+
+class Deaths:
+    """/api/v1/deaths: who asks decides which are told.
+
+    Root, the daemon's own user and the members of `group_id` see all; others those of their
+    own uid. Over TCP nobody is known, so that all are told or none.
+    """
 
     def __init__(
-        self, address: tuple[str, int], registry: CollectorRegistry, ledger: Ledger | None
+        self, ledger: Ledger | None, is_over_tcp: bool = False, group_id: int | None = None
     ) -> None:
-        if ":" in address[0]:
-            self.address_family = socket.AF_INET6
-        super().__init__(address, _Handler)
-        self.set_app(make_app(registry, ledger))
+        self._ledger = ledger
+        self._is_over_tcp = is_over_tcp
+        self._group_id = group_id
 
-    def server_bind(self) -> None:
-        """Without the look-up of our own name that the base class makes."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
-        self.setup_environ()
+    def sees_all(self, peer: Peer) -> bool:
+        return peer.uid in (0, os.geteuid()) or self._group_id in peer.groups
+
+    def answer(self, environ: dict[str, Any]) -> Answer:
+        """The JSON of deaths.ledger.Answer; a query has the keys of deaths.ledger.Filter."""
+        peer: Peer | None = environ[PEER]
+        if peer is None and not self._is_over_tcp:
+            return json_error(
+                FORBIDDEN,
+                "deaths are told over the daemon's Unix socket only; "
+                "the configuration can allow more: deaths_over_http",
+            )
+        if self._ledger is None:
+            return json_error(UNAVAILABLE, "the probes are missing")
+        query = environ["QUERY_STRING"]
+        try:
+            pairs = parse_qsl(
+                query, keep_blank_values=True, strict_parsing=bool(query), errors="surrogateescape"
+            )
+            wanted = Filter.parse(dict(pairs))
+        except ValueError as error:
+            return json_error(BAD_REQUEST, str(error))
+        if peer is not None and not self.sees_all(peer):
+            if wanted.uid not in (None, peer.uid):
+                return json_error(FORBIDDEN, "deaths of others are for root and the group pidinfod")
+            # The limit counts what is told, not what is passed over.
+            wanted = replace(wanted, uid=peer.uid)
+        found = self._ledger.answer(wanted)
+        if peer is not None and not self.sees_all(peer):
+            found = replace(found, deaths=[_of_user(death, peer.uid) for death in found.deaths])
+        return Answer(OK, [("Content-Type", JSON)], json.dumps(found.as_dict()).encode())
 
 
-class _UnixHandler(_Handler):
-    def address_string(self) -> str:
-        return "local"
+def _of_user(death: Death, uid: int) -> Death:
+    """As its user may see it: of another who sent the signal, process and name, like ps(1)."""
+    blame = death.blame
+    if blame is None or blame.sender_uid == uid:
+        return death
+    return replace(death, blame=replace(blame, sender_uid=None))
 
 
-class UnixServer(socketserver.ThreadingMixIn, WSGIServer):
-    """The same over a Unix socket that everyone may use. Raises OSError."""
+def members() -> int | None:
+    """The id of the group whose members see all deaths, if the host has it."""
+    try:
+        return grp.getgrnam(GROUP).gr_gid
+    except KeyError:
+        return None
 
-    address_family = socket.AF_UNIX
-    daemon_threads = True
 
-    def __init__(self, path: Path, registry: CollectorRegistry, ledger: Ledger | None) -> None:
-        self.path = path
-        path.parent.mkdir(mode=0o755, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()  # of a daemon that was killed
-        super().__init__(str(path), _UnixHandler)  # type: ignore[arg-type]
-        os.chmod(path, 0o666)
-        self.set_app(make_app(registry, ledger))
+class Application:
+    """What the server serves (WSGI). `ailments` tells what is wrong with the daemon, if it is."""
 
-    def server_bind(self) -> None:
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = "localhost", 0
-        self.setup_environ()
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        deaths: Deaths,
+        ailments: Callable[[], list[str]],
+        keep_seconds: float = 1.0,
+        fresh: int = 5,
+        wait_seconds: float = 5.0,
+    ) -> None:
+        self._metrics = Metrics(registry, Shared(keep_seconds, wait_seconds, 16, fresh))
+        self._deaths = deaths
+        self._ailments = ailments
 
-    def get_request(self) -> tuple[Any, Any]:
-        sock, _ = self.socket.accept()
-        return sock, ("local", 0)
+    def lane_of(self, path: str, query: str, peer: Peer | None) -> str:
+        """Which of LANES a request belongs to."""
+        if path == DEATHS:
+            sees_all = peer is not None and self._deaths.sees_all(peer)
+            return "deaths for who sees all" if sees_all else "deaths for others"
+        if path == METRICS:
+            return "named metrics" if _names(query) else "metrics"
+        return "others"
 
-    def server_close(self) -> None:
-        super().server_close()
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
+    def __call__(
+        self, environ: dict[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
+        try:
+            answer = self._answer(environ)
+        except Exception as error:  # a fault of ours costs one answer
+            log.error("%s: %s: %s", environ["PATH_INFO"], type(error).__name__, error)
+            answer = text(FAILED, "this cannot be told; the daemon's log says why\n")
+        is_head = environ["REQUEST_METHOD"] == "HEAD"
+        length = ("Content-Length", str(len(answer.body)))
+        start_response(answer.status, [*answer.headers, length])
+        return [] if is_head else environ["wsgi.file_wrapper"](Body(answer.body))
+
+    def _answer(self, environ: dict[str, Any]) -> Answer:
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            headers = [("Content-Type", TEXT), ("Allow", "GET, HEAD")]
+            return Answer(NOT_ALLOWED, headers, b"only GET and HEAD\n")
+        match environ["PATH_INFO"]:
+            case path if path == METRICS:
+                return self._metrics.answer(environ)
+            case path if path == DEATHS:
+                return self._deaths.answer(environ)
+            case "/":
+                return Answer(OK, [("Content-Type", HTML)], PAGE)
+            case "/-/healthy":
+                reasons = self._ailments()
+                if reasons:
+                    return text(UNAVAILABLE, "".join(f"{reason}\n" for reason in reasons))
+                return text(OK, "healthy\n")
+        return text(NOT_FOUND, "not here; see /\n")
