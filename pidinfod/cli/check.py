@@ -1,48 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this kernel allows: each probe, attached or why not, and the metrics that it feeds."""
+"""What this kernel allows: each probe, attached or why not, the metrics that it feeds, and the
+kernel's memory for the maps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TextIO
 
-from pidinfod.kernel import handoff
-from pidinfod.kernel.handoff import Probe
+from pidinfod.cli import status, text
+from pidinfod.kernel import handoff, libbpf, pid_info
+from pidinfod.kernel.handoff import Loaded, Probe
+from pidinfod.metrics import program
+from pidinfod.metrics.families import FAMILIES
 from pidinfod.service import daemon
 from pidinfod.service.config import Config
 
-EXIT_OK, EXIT_FAILED = 0, 1
-COLUMNS = ("PROBE", "STATE", "METRICS")
+# What else the probes feed.
+DEATHS = ("sched_process_exit", "signal_generate", "mark_victim", "cgroup_mkdir")
+
+
+def fed_by(feeds: str) -> list[str]:
+    """The metrics that a probe feeds."""
+    names = [family.metric for family in FAMILIES if feeds in family.probes]
+    return [*names, *(("deaths",) if feeds in DEATHS else ())]
 
 
 def table(probes: Sequence[Probe]) -> list[str]:
     """One line per probe under a header; the reason of a missing one stands on a line below."""
     rows = [
-        (probe.name, "attached" if probe.attached else "MISSING", ",".join(probe.metrics))
+        (
+            probe.name,
+            "attached" if probe.attached else "MISSING",
+            ",".join(name.removeprefix("pidinfod_") for name in fed_by(probe.feeds)),
+        )
         for probe in probes
     ]
-    widths = [max(len(row[i]) for row in (COLUMNS, *rows)) for i in range(2)]
-
-    def line(row: tuple[str, str, str]) -> str:
-        return f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip()
-
-    lines = [line(COLUMNS)]
-    for probe, row in zip(probes, rows, strict=True):
-        lines.append(line(row))
+    header, *told = text.columns([("PROBE", "STATE", "METRICS"), *rows])
+    lines = [header]
+    for probe, line in zip(probes, told, strict=True):
+        lines.append(line)
         if not probe.attached:
-            lines.append(f"    {probe.reason}")
+            lines.append(f"    {text.printable(probe.reason)}")
     return lines
 
 
+def remarks(loaded: Loaded, has_ft_calls: bool) -> list[str]:
+    """What the table does not say."""
+    lines = [text.printable(remark) for remark in loaded.remarks]
+    if not has_ft_calls:
+        lines.append("the kernel has not the calls get_pid_info, ft_fork, ft_kill and ft_wait")
+    return lines
+
+
+def memory(config: Config, used: int) -> str:
+    """The kernel's memory for the maps, here and by the number of possible CPUs."""
+    cpus = libbpf.possible_cpus()
+
+    def megabytes(size: int) -> str:
+        return f"{size / (1 << 20):.0f} MiB"
+
+    estimates = ", ".join(
+        f"{megabytes(program.memory_bytes(config.max_groups, count, config.map_sizes))} on {count}"
+        for count in (2, 256)
+    )
+    return (
+        f"Maps: {megabytes(used)} of the kernel's memory on {cpus} possible CPUs; "
+        f"by their sizes {estimates}."
+    )
+
+
 def main(config: Config, out: TextIO, err: TextIO) -> int:
-    """Attach the probes, print the table and let go of them; EXIT_FAILED if none attaches."""
+    """Attach the probes, print the table and let go of them; status.FAILED if none attaches."""
     try:
-        loaded = handoff.load(daemon.settings(config), daemon.LOAD_SECONDS)
+        loaded = handoff.load(daemon.request(config), daemon.LOAD_SECONDS)
     except handoff.LoadError as error:
-        print(f"pidinfod: no probe can be loaded: {error}", file=err)
-        print(f"pidinfod: missing: {', '.join(daemon.MISSING)}", file=err)
-        return EXIT_FAILED
+        text.complain(err, f"pidinfod: no probe can be loaded: {error}")
+        missing = ", ".join(family.metric for family in FAMILIES)
+        text.complain(err, f"pidinfod: missing: {missing}")
+        return status.FAILED
     attached = sum(probe.attached for probe in loaded.probes)
-    print("\n".join(table(loaded.probes)), file=out)
-    print(f"{attached} of {len(loaded.probes)} probes attached", file=out)
-    return EXIT_OK if attached else EXIT_FAILED
+    used = sum(libbpf.memory_bytes(handle) for handle in loaded.maps.values())
+    lines = [
+        *table(loaded.probes),
+        f"{attached} of {len(loaded.probes)} probes attached",
+        *remarks(loaded, pid_info.is_supported()),
+        memory(config, used),
+    ]
+    print("\n".join(lines), file=out)
+    loaded.close()
+    return status.OK if attached else status.FAILED

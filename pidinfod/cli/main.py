@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from pidinfod import DEFAULT_CONFIG, __version__
+from pidinfod.cli import status, text
 
-EXIT_OK, EXIT_USAGE = 0, 2
+# Why a file takes no more of what is written to it.
+_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
+def parse_args(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="pidinfod",
         description="Processes, signals, forks and exits of this host as Prometheus metrics; "
@@ -21,7 +24,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         usage="%(prog)s [options]\n       %(prog)s --once PID [--format text|json]\n"
         "       %(prog)s --check\n       %(prog)s deaths [--help]",
         epilog="Exit status: 0 done, 1 failed, 2 wrong usage or configuration, "
-        "3 no such process, 4 not permitted.",
+        "3 no such process, 4 not permitted, 130 interrupted (SIGINT).",
     )
     parser.add_argument("--once", metavar="PID", help="print what this PID is, and exit")
     parser.add_argument(
@@ -46,7 +49,26 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    argv = sys.argv[1:] if argv is None else argv
+    text.prepare_output()
+    try:
+        done = run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        text.drop_output()
+        return status.OK
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN:
+            raise
+        text.drop_output()
+        text.complain(sys.stderr, f"pidinfod: the answer cannot be written: {error.strerror}")
+        return status.FAILED
+    except KeyboardInterrupt:
+        return status.INTERRUPTED
+    return done
+
+
+def run(argv: list[str]) -> int:
+    """Do what the arguments say. Raises BrokenPipeError when stdout's reader has left."""
     if argv[:1] == ["deaths"]:
         from pidinfod.cli import deaths as client
 
@@ -68,15 +90,16 @@ def main(argv: list[str] | None = None) -> int:
         if args.listen:
             config = replace(config, listen=configuration.parse_listen(args.listen))
     except configuration.ConfigError as error:
-        print(error, file=sys.stderr)
-        return EXIT_USAGE
+        text.complain_of_each(sys.stderr, error)
+        return status.USAGE
     except ValueError as error:
-        print(f"pidinfod: --listen: {error}", file=sys.stderr)
-        return EXIT_USAGE
+        text.complain_of_each(sys.stderr, error, "pidinfod: --listen: ")
+        return status.USAGE
     if args.check_config:
         path = args.config or Path(DEFAULT_CONFIG)
-        print(f"{path}: good" if path.exists() else f"no {path}, so the defaults: good")
-        return EXIT_OK
+        shown = text.printable(str(path))
+        print(f"{shown}: good" if path.exists() else f"no {shown}, so the defaults: good")
+        return status.OK
     if args.check:
         from pidinfod.cli import check
 

@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from pidinfod.cli import status, text
 from pidinfod.kernel import pid_info
 from pidinfod.kernel.names import signal_name, signal_set
 from pidinfod.kernel.pid_info import PidInfo
 from pidinfod.proc import procfs
 
-EXIT_OK, EXIT_USAGE, EXIT_NO_PROCESS, EXIT_DENIED = 0, 2, 3, 4
 # /proc/sys/kernel/pid_max cannot be set higher: include/linux/threads.h, PID_MAX_LIMIT
 PID_MAX = 4 * 1024 * 1024
+# include/linux/proc_ns.h, PROC_PID_INIT_INO: the inode of the first PID namespace.
+FIRST_PID_NAMESPACE = 0xEFFFFFFC
 
 STATES = {
     "R": "running", "S": "sleeping", "D": "sleeping, uninterruptible", "T": "stopped",
@@ -33,52 +37,81 @@ def main(pid_text: str, form: str, config: Path | None, out: TextIO, err: TextIO
 
     `config` is the daemon's configuration, which says where it can be asked of the dead.
     """
-    if not pid_text.isascii() or not pid_text.isdigit() or not 0 < int(pid_text) <= PID_MAX:
-        print(f"pidinfod: --once: expected a PID from 1 to {PID_MAX}, got {pid_text!r}", file=err)
-        return EXIT_USAGE
+    if not re.fullmatch(r"0*[1-9][0-9]{0,6}", pid_text) or int(pid_text) > PID_MAX:
+        expected = f"expected a PID from 1 to {PID_MAX}"
+        text.complain(err, f"pidinfod: --once: {expected}, got '{pid_text}'")
+        return status.USAGE
     pid = int(pid_text)
     try:
         info = pid_info.read(pid) if pid_info.is_supported() else procfs.read(pid)
     except ProcessLookupError:
-        try:
-            death = of_the_dead(pid, config)
-        except ValueError as error:
-            print(error, file=err)
-            return EXIT_USAGE
-        if death:
-            out.write(json.dumps(death, indent=2) + "\n" if form == "json" else death_text(death))
-            return EXIT_OK
-        print(f"pidinfod: no process {pid} (or it may not be seen)", file=err)
-        return EXIT_NO_PROCESS
+        if exists(pid):
+            text.complain(err, f"pidinfod: process {pid} may not be looked at: it is hidden")
+            return status.DENIED
+        return tell_of_the_dead(pid, form, config, out, err)
     except PermissionError as error:
-        print(f"pidinfod: process {pid} may not be looked at: {error.strerror}", file=err)
-        return EXIT_DENIED
+        text.complain(err, f"pidinfod: process {pid} may not be looked at: {error.strerror}")
+        return status.DENIED
+    except OSError as error:
+        text.complain(err, f"pidinfod: process {pid} cannot be looked at: {error}")
+        return status.FAILED
     out.write(as_json(info) if form == "json" else as_text(info))
-    return EXIT_OK
+    return status.OK
 
 
-def of_the_dead(pid: int, config: Path | None) -> dict[str, Any] | None:
-    """What the running daemon, if there is one, remembers of a PID that is gone.
+def exists(pid: int) -> bool:
+    """Whether a process or thread has this PID, also where /proc hides it (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
-    Raises ValueError for a bad configuration.
-    """
+
+def is_first_pid_namespace() -> bool:
+    """Whether our PIDs are those that the daemon tells; False where that cannot be known."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino == FIRST_PID_NAMESPACE
+    except OSError:
+        return False
+
+
+def tell_of_the_dead(pid: int, form: str, config: Path | None, out: TextIO, err: TextIO) -> int:
+    """Print the last death of a PID that no process has, if the daemon remembers one; returns
+    the exit status."""
     from pidinfod.cli import deaths as client
 
+    if not is_first_pid_namespace():
+        why = "the daemon is not asked: its PIDs are not those of this PID namespace"
+        text.complain(err, f"pidinfod: no process {pid}; {why}")
+        return status.NO_PROCESS
     try:
-        deaths = client.ask(client.daemon_socket(config), pid=pid, limit=1)
-    except client.DaemonError:
-        return None
-    return {"state": "dead", "source": "pidinfod", **deaths[0]} if deaths else None
+        deaths = client.ask(client.daemon_socket(config), pid=pid, limit=1).deaths
+    except client.DaemonError as error:
+        text.complain(err, f"pidinfod: no process {pid}; of the dead: {error}")
+        return status.NO_PROCESS
+    except ValueError as error:
+        text.complain_of_each(err, error)
+        return status.USAGE
+    if not deaths:
+        text.complain(err, f"pidinfod: no process {pid}, and the daemon tells of no death of it")
+        return status.NO_PROCESS
+    death = {"state": "dead", "source": "pidinfod", **deaths[0]}
+    out.write(json.dumps(death, indent=2) + "\n" if form == "json" else death_text(death))
+    return status.OK
 
 
 def death_text(death: dict[str, Any]) -> str:
     """One line a field, the sentence last."""
     shown = {name: value for name, value in death.items() if value is not None and name != "blame"}
-    shown["age_ns"] = _duration(death["age_ns"])
+    for name in ("age_ns", "term_before_ns", "start_ns"):
+        if name in shown:
+            shown[name] = text.duration(shown[name])
     for name in ("started", "died"):
         shown[name] = datetime.fromtimestamp(death[name]).astimezone().isoformat()
-    width = max(map(len, shown))
-    return "".join(f"{name:<{width}}  {value}\n" for name, value in shown.items())
+    return text.fields(shown.items())
 
 
 def as_json(info: PidInfo) -> str:
@@ -88,9 +121,8 @@ def as_json(info: PidInfo) -> str:
 
 def as_text(info: PidInfo) -> str:
     """One line a field, for a person."""
-    rows = [(name, text) for name in pid_info.FIELD_NAMES if (text := _shown(info, name))]
-    width = max(len(name) for name, _ in rows)
-    return "".join(f"{name:<{width}}  {text}\n" for name, text in rows)
+    names = pid_info.FIELD_NAMES
+    return text.fields((name, shown) for name in names if (shown := _shown(info, name)))
 
 
 def _shown(info: PidInfo, name: str) -> str:
@@ -103,9 +135,9 @@ def _shown(info: PidInfo, name: str) -> str:
     if name == "state":
         return f"{value} ({STATES.get(value, 'unknown')})"
     if name.endswith("_ns"):
-        return _duration(value)
+        return text.duration(value)
     if name in ("rss", "vsize", "rchar", "wchar", "read_bytes", "write_bytes"):
-        return _size(value)
+        return text.size(value)
     if name.startswith("sig_"):
         return " ".join(signal_set(value)) or "none"
     if name in ("stack", "sp"):
@@ -115,28 +147,11 @@ def _shown(info: PidInfo, name: str) -> str:
     if name == "children":
         return " ".join(map(str, value)) or "none"
     if name == "exit_code":
-        return _status(value)
+        return wait_status(value)
     return str(value)
 
 
-def _duration(ns: int) -> str:
-    seconds = ns / 1e9
-    if seconds < 120:
-        return f"{seconds:.6f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    return f"{seconds:.3f} s ({days}d {hours:02}:{minutes:02}:{rest:02})"
-
-
-def _size(size: int) -> str:
-    for unit, scale in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if size >= scale:
-            return f"{size} ({size / scale:.1f} {unit})"
-    return str(size)
-
-
-def _status(status: int) -> str:
+def wait_status(status: int) -> str:
     """A wait(2) status in words."""
     if status & 0x7F:
         core = ", core dumped" if status & 0x80 else ""
