@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernels that guests boot: patched ones, built here, and those of Debian's packages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .host import EXIT_USAGE, LabError, built
+from .images import Debian, build_image
+
+# The userland of the patched kernels.
+USERLAND = Debian("bookworm")
+# Unmodified. Debian 11's Python is too old for the daemon: its kernel boots with Debian 12.
+STOCK = {
+    "debian-11": Debian("bookworm", kernel="bullseye"),
+    "debian-12": Debian("bookworm", kernel="bookworm"),
+    "debian-13": Debian("trixie", kernel="trixie"),
+}
+DEFAULT = "6.12"
+NAMES = (
+    "6.12 or 6.1, patched, either with -off (without the calls) or -debug (with the kernel's "
+    f"checkers); {', '.join(STOCK)}: Debian's stock kernel; or a directory with a bzImage"
+)
+
+
+def kernel_and_disk(name: str) -> tuple[Path, Path]:
+    """The folder with the bzImage of the kernel that --kernel names, and the disk it boots.
+
+    What is not cached is built. An initrd in the folder is for that bzImage.
+    """
+    if name in STOCK:
+        image = build_image(STOCK[name])
+        return image, image / "disk"
+    return patched_or_own(name), build_image(USERLAND) / "disk"
+
+
+def patched_or_own(name: str) -> Path:
+    found = re.fullmatch(r"(\d+\.\d+)(?:-(off|debug))?", name)
+    if found:
+        series, variant = found.groups()
+        return built("kernel/build", "--series", series, *([f"--{variant}"] if variant else []))
+    if not (Path(name) / "bzImage").is_file():
+        raise LabError(f"--kernel: expected {NAMES}; got {name!r}", EXIT_USAGE)
+    return Path(name)
+
+
+def has_checkers(kernel: Path) -> bool:
+    """Whether the kernel is one with KASAN: it is several times as slow, and takes more memory."""
+    config = kernel / "config"
+    return config.is_file() and "\nCONFIG_KASAN=y\n" in config.read_text()
