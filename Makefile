@@ -32,7 +32,7 @@ test: setup
 	echo "== kernel"; kernel/check ; kernel/build --debug ; \
 	echo "== tests"; \
 	$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" $$venv/bin/python3 -m pytest -v \
-		tests/unit tests/host tests/both tests/lab tests/deploy tests/torture
+		tests/unit tests/host tests/both tests/lab tests/deploy tests/bench tests/torture
 
 # The series on a kernel with KASAN, lockdep and fault injection; SECONDS for each part,
 # of which make test takes a few.
@@ -53,11 +53,10 @@ stop:
 
 .PHONY: run-host
 run-host: setup
-	@mountpoint -q /sys/kernel/tracing || \
-		$(AS_ROOT) mount -t tracefs tracefs /sys/kernel/tracing
-	@$(AS_ROOT) $$(deploy/setup)/bin/python3 -m pidinfod
+	@$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" deploy/run-host
 
 .PHONY: bench
 bench: setup
-	@set -e; venv=$$(deploy/setup); for bench in tests/bench/*.py; do \
-		$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" $$venv/bin/python3 $$bench; done
+	@set -e; venv=$$(deploy/setup); for bench in calls probes start server; do \
+		$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" PYTHONPATH="$(CURDIR)" \
+			$$venv/bin/python3 tests/bench/$$bench.py; done

@@ -7,39 +7,37 @@ io, cgroup and syscall of the same process. The sweeps are over 5,003 sleeping p
 """
 
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[2]
-LAB = [REPO / "deploy/lab/lab", "--name", "bench"]
+from bench import build, lab, parser, quiet_guest, say_method
+
+PROCESSES, QUICK_PROCESSES = 5003, 503
 
 
-def guest(*argv):
-    command = [*LAB, "exec", "--", *argv]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+def measure(name, quick):
+    """The program's lines, from the guest of this name."""
+
+    def guest(*argv):
+        return lab(name, "exec", "--", *argv, stdout=subprocess.PIPE, text=True).stdout
+
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "pid_info"
+        build("tests/bench/src/pid_info.c", program, quick)
+        lab(name, "copy", program, "lab:/root/pid_info")
+    # A service may have fewer tasks than that by default.
+    unit = ("systemd-run", "--quiet", "--pipe", "--wait", "-p", "TasksMax=infinity")
+    processes = str(QUICK_PROCESSES if quick else PROCESSES)
+    return guest("/root/pid_info", "one") + guest(*unit, "/root/pid_info", "sweep", processes)
 
 
 def main():
-    print(__doc__)
-    subprocess.run([*LAB, "down"], check=False, stderr=subprocess.DEVNULL)
-    subprocess.run([*LAB, "up"], check=True, stdout=sys.stderr)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            program = Path(folder) / "pid_info"
-            subprocess.run(
-                ["gcc", "-O2", "-static", f"-I{REPO}/tests/guest",
-                 f"-I{REPO}/kernel/include/uapi", "-o", program,
-                 REPO / "tests/bench/src/pid_info.c"], check=True,
-            )  # fmt: skip
-            subprocess.run([*LAB, "copy", program, "lab:/root/pid_info"], check=True)
-        guest("systemctl", "stop", "pidinfod")
-        lines = guest("/root/pid_info", "one")
-        # A service may have fewer tasks than that by default.
-        unit = ("systemd-run", "--quiet", "--pipe", "--wait", "-p", "TasksMax=infinity")
-        lines += guest(*unit, "/root/pid_info", "sweep", "5003")
-    finally:
-        subprocess.run([*LAB, "down"], check=False)
+    options = parser(__doc__)
+    options.add_argument("--lab", metavar="NAME", help="a guest that is up (default: its own)")
+    args = options.parse_args()
+    say_method(__doc__)
+    with quiet_guest(args.lab) as name:
+        lines = measure(name, args.quick)
     ns = {name: int(value) for name, value in map(str.split, lines.splitlines())}
     for name, value in ns.items():
         print(f"{name:20} {value / 1000:12.2f} us")

@@ -17,7 +17,9 @@
 
 #include "ft.h"
 
+#ifndef ROUNDS
 #define ROUNDS	7
+#endif
 
 static uint64_t now(void)
 {

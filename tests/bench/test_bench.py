@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each benchmark runs whole, in its quick form, and prints the rows of its table. Of times
+nothing is asked: this machine is not quiet while tests run."""
+
+import os
+import re
+import subprocess
+import sys
+
+from tests.support import REPO
+
+
+def rows(name, *args):
+    """The lines that a benchmark prints after its method, by their first word."""
+    command = [sys.executable, REPO / f"tests/bench/{name}.py", "--quick", *args]
+    printed = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, timeout=900,
+        env=dict(os.environ, PYTHONPATH=str(REPO)),
+    ).stdout  # fmt: skip
+    _, _, table = printed.rpartition("\n\n")
+    return {line.split()[0]: line for line in table.splitlines()}
+
+
+def test_calls(lab):
+    found = rows("calls", "--lab", lab.name)
+    for name in (
+        "get_pid_info", "sched_getattr", "procfs", "sweep_get_pid_info", "sweep_procfs",
+    ):  # fmt: skip
+        assert re.search(rf"^{name} .*\d", found[name])
+
+
+PROBES = ("ignored", "handled", "life")
+ADDED = r"empty [+-]\d+ ns, pidinfod [+-]\d+ ns: ratio (-?\d+\.\d+|unknown [a-z ]+) \(wanted"
+
+
+def test_probes(root):
+    found = rows("probes")
+    for name in PROBES:
+        assert re.search(ADDED, found[name])
+    assert re.search(r"ns, raw sys_exit [+-]\d+ ns", found["getppid"])
+
+
+def test_probes_in_the_lab(lab):
+    """There all ways of watching the calls that send signals are beside each other."""
+    found = rows("probes", "--lab", lab.name)
+    for name in PROBES:
+        assert re.search(ADDED, found[name])
+    way = r"[+-]\d+ ns"
+    ways = rf"raw sys_exit {way}, tracepoints {way}, kprobes {way}"
+    assert re.search(ways, found["getppid"])
+
+
+def test_start(root):
+    found = rows("start")
+    for name in ("floor", "at", "among"):
+        assert re.search(r"READY +\d+\.\d\d s  resident +\d+\.\d MB", found[name])
+
+
+def test_server(root):
+    found = rows("server")
+    assert "answers 1 of 200" in found["quiet"]
+    assert re.search(r"answers 1 of 200: ratio \d+\.\d\d \(wanted", found["silent"])
+    told = re.search(r"answers (.*): ratio", found["at"])[1].split(", ")
+    counts = {status: int(count) for count, _, status in (one.partition(" of ") for one in told)}
+    assert counts.keys() <= {"200", "503"}
+    assert sum(counts.values()) == 200
