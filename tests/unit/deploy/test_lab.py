@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the lab takes for a fault of the guest's kernel."""
-
-import importlib.machinery
-import importlib.util
-import sys
+"""What the lab takes for a fault of the guest's kernel, and for the name of one."""
 
 import pytest
-from conftest import LAB
 
-loader = importlib.machinery.SourceFileLoader("lab", str(LAB))
-spec = importlib.util.spec_from_loader("lab", loader)
-lab = sys.modules["lab"] = importlib.util.module_from_spec(spec)
-loader.exec_module(lab)
+from deploy.lab import kernels
+from deploy.lab.guest import OOPS
+from deploy.lab.host import EXIT_USAGE, LabError
+from deploy.lab.images import Debian
 
 
 @pytest.mark.parametrize(
@@ -52,7 +47,7 @@ loader.exec_module(lab)
 )
 def test_a_fault(line):
     log = f"[    1.000000] Run /sbin/init as init process\n[   97.531135] {line}\n[   97.6] more\n"
-    found = lab.OOPS.search(log)
+    found = OOPS.search(log)
     assert found
     assert found.group() == f"[   97.531135] {line}"
 
@@ -68,4 +63,30 @@ def test_a_fault(line):
     ],
 )
 def test_no_fault(line):
-    assert not lab.OOPS.search(f"[   97.531135] {line}\n")
+    assert not OOPS.search(f"[   97.531135] {line}\n")
+
+
+@pytest.mark.parametrize("name", ["debian-10", "debian", "6.12-stock", "6", "/nowhere", ""])
+def test_no_kernel(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LabError, match="debian-11, debian-12, debian-13") as told:
+        kernels.kernel_and_disk(name)
+    assert told.value.status == EXIT_USAGE
+
+
+def test_own_kernel(tmp_path):
+    (tmp_path / "bzImage").touch()
+    assert kernels.patched_or_own(str(tmp_path)) == tmp_path
+
+
+def test_kernel_of_another_suite():
+    """From that suite comes the kernel alone: all else there is older."""
+    foreign = Debian("bookworm", kernel="bullseye")
+    assert foreign.packages()[-1] == "linux-image-amd64/bullseye-security"
+    assert [line.split()[2] for line in foreign.sources()] == [
+        "bookworm", "bookworm-security", "bullseye-security",
+    ]  # fmt: skip
+    own = Debian("trixie", kernel="trixie")
+    assert own.packages()[-1] == "linux-image-amd64"
+    assert [line.split()[2] for line in own.sources()] == ["trixie", "trixie-security"]
+    assert "linux-image" not in str(Debian("bookworm").packages())

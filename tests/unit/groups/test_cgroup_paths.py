@@ -2,10 +2,13 @@
 """Paths as systemd and container runtimes make them."""
 
 import os
+import subprocess
 
 import pytest
 
 from pidinfod.groups import cgroups
+from pidinfod.kernel.records import CGROUP_MADE, EVENT_CGROUP
+from pidinfod.proc.mounts import CgroupMount
 
 ID = "0123456789abcdef" * 4
 INNER = "fedcba9876543210" * 4
@@ -78,35 +81,150 @@ def test_of_process(text, path):
     assert cgroups.of_process(text) == path
 
 
-def test_mount_point(tmp_path):
-    info = tmp_path / "mountinfo"
-    info.write_text(
-        "25 21 0:22 / /sys/fs/cgroup ro,nosuid shared:9 - tmpfs tmpfs ro,mode=755\n"
-        "26 25 0:23 / /sys/fs/cgroup/uni\\040fied rw,nosuid shared:10 - cgroup2 cgroup2 rw\n"
-    )
-    assert str(cgroups.mount_point(info)) == "/sys/fs/cgroup/uni fied"
-    info.write_text("25 21 0:22 / / rw - ext4 /dev/sda rw\n")
-    assert cgroups.mount_point(info) is None
-    assert cgroups.mount_point(tmp_path / "none") is None
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        # A name may have every byte but / and the end of a line.
+        (b"0::/a:b:c/d.service\n", "/a:b:c/d.service"),
+        (b"0::/caf\xe9.service\n", "/caf\udce9.service"),
+        (b"0::/\x1b[2J\x0b\x0c\x1c\x85\r.service\n", "/\x1b[2J\x0b\x0c\x1c\udc85\r.service"),
+        ("0::/a\u2028b.service\n".encode(), "/a\u2028b.service"),
+        (b"0::/a\\012b\n", "/a\\012b"),
+        (b"1:name=systemd:/x:y\n0::/\n", "/x:y"),
+        (b"0::/ \n", "/ "),
+        (b"0::/gone.service (deleted)\n", "/gone.service"),
+        # Seen from inside a cgroup namespace.
+        (b"0::/../../x.service\n", "/../../x.service"),
+        (b"0::/..\n", "/.."),
+        # A text that is not as expected.
+        (b"0::\n", ""),
+        (b"nonsense\n0::/a\n:\n", "/a"),
+    ],
+)
+def test_of_process_with_odd_names(raw, path):
+    assert cgroups.of_process(os.fsdecode(raw)) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"),
+    [
+        ("/../../x.service", "x.service"),
+        ("/../user@7.service/../y.scope", "y.scope"),
+        ("/../..", None),
+        ("", None),
+        ("/caf\udce9.service", "caf\udce9.service"),
+        ("/\x1b[2J\r.service/leaf", "\x1b[2J\r.service"),
+        (f"/../docker/{ID}", None),
+    ],
+)
+def test_unit_of_odd_paths(path, unit):
+    assert cgroups.unit(path) == unit
+
+
+def test_container_seen_from_a_namespace():
+    assert cgroups.container(f"/../{ID}/x") == ID
+
+
+def walked(folder, root="/", capacity=cgroups.CAPACITY):
+    paths = cgroups.Paths(CgroupMount(str(folder), root), capacity)
+    paths.walk()
+    return paths
 
 
 def test_paths_learnt_by_a_walk_and_from_records(tmp_path):
     (tmp_path / "a.slice/b.service").mkdir(parents=True)
-    paths = cgroups.Paths(tmp_path)
-    paths.walk()
+    paths = walked(tmp_path)
     inode = os.stat(tmp_path / "a.slice/b.service").st_ino
     assert paths.get(inode) == "/a.slice/b.service"
     assert paths.get(os.stat(tmp_path).st_ino) == "/"
-    paths.add(b"\x03\0\0\0" + b"\0" * 4 + b"\x07" + b"\0" * 7 + b"/gone.scope\0" + b"\xff" * 9)
+    paths.add(CGROUP_MADE.pack(type=EVENT_CGROUP, id=7, path=b"/gone.scope\0" + b"\xff" * 9))
     assert paths.get(7) == "/gone.scope"
     assert paths.get(8) is None
+
+
+@pytest.mark.parametrize("root", ["/docker/x", "/../.."])
+def test_a_mount_of_a_part_is_told_by_whole_paths(tmp_path, root):
+    (tmp_path / "b.service").mkdir()
+    paths = walked(tmp_path, root)
+    assert paths.get(os.stat(tmp_path).st_ino) == root
+    assert paths.get(os.stat(tmp_path / "b.service").st_ino) == f"{root}/b.service"
+
+
+def test_a_walk_of_every_byte(tmp_path):
+    names = [bytes([byte]) for byte in range(1, 256) if byte not in b"/."]
+    for name in names:
+        os.mkdir(os.fsencode(tmp_path) + b"/" + name)
+    paths = walked(tmp_path)
+    for name in names:
+        inode = os.stat(os.fsencode(tmp_path) + b"/" + name).st_ino
+        assert paths.get(inode) == "/" + os.fsdecode(name)
+
+
+def test_a_walk_meets_links_files_and_folders_that_cannot_be_read(tmp_path, monkeypatch):
+    for name in ("good/below", "removed", "closed/below"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "cgroup.procs").touch()
+    scandir = os.scandir
+
+    def broken(path):
+        if path.endswith("/removed"):
+            raise FileNotFoundError
+        if path.endswith("/closed"):
+            raise PermissionError
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", broken)
+    paths = walked(tmp_path)
+    monkeypatch.undo()
+    assert len(paths) == 5
+    inode = os.stat(tmp_path / "good/below").st_ino
+    assert paths.get(inode) == "/good/below"
+    assert paths.get(os.stat(tmp_path / "closed").st_ino) == "/closed"
+
+
+def test_a_walk_of_nothing(tmp_path):
+    assert len(walked(tmp_path / "none")) == 0
+    paths = cgroups.Paths(None)
+    paths.walk()
+    assert paths.get(7) is None
+
+
+@pytest.mark.parametrize("name", ["d" * 97, "d" * 251])
+def test_a_tree_deeper_than_a_path_may_be_long(tmp_path, name):
+    (tmp_path / "other").mkdir()
+    folders = [os.open(tmp_path, os.O_PATH)]
+    try:
+        for _ in range(5000 // (len(name) + 1)):
+            os.mkdir(name, dir_fd=folders[-1])
+            folders.append(os.open(name, os.O_PATH, dir_fd=folders[-1]))
+            if len(folders) > 2:
+                os.close(folders.pop(-2))
+        paths = walked(tmp_path)
+        assert paths.get(os.stat(tmp_path / "other").st_ino) == "/other"
+        longest = max(map(len, paths._paths.values()))
+        assert 4096 - 2 * len(name) - len(str(tmp_path)) < longest <= 4096 + len(name)
+    finally:
+        for folder in folders:
+            os.close(folder)
+        subprocess.run(["rm", "-rf", tmp_path / name], check=True)
+
+
+def test_a_walk_ends_where_there_is_no_room(tmp_path):
+    for number in range(101):
+        (tmp_path / f"{number}/below").mkdir(parents=True)
+    paths = walked(tmp_path, capacity=53)
+    assert len(paths) == 53
+    # The upper ones: those below would have pushed them out.
+    assert paths.get(os.stat(tmp_path).st_ino) == "/"
+    assert sum(path.endswith("/below") for path in paths._paths.values()) == 0
 
 
 def test_the_one_used_longest_ago_goes_first():
     paths = cgroups.Paths(None, capacity=2)
 
     def made(number):
-        paths.add(b"\0" * 8 + bytes([number]) + b"\0" * 7 + b"/%d\0" % number)
+        paths.add(CGROUP_MADE.pack(type=EVENT_CGROUP, id=number, path=b"/%d" % number))
 
     made(1)
     made(2)

@@ -6,6 +6,7 @@ import pwd
 
 import pytest
 
+from pidinfod.groups import rules as module
 from pidinfod.groups.rules import Facts, Group, Rules
 
 ID = "0123456789abcdef" * 4
@@ -74,3 +75,29 @@ def test_user_without_a_name():
     unnamed = max(entry.pw_uid for entry in pwd.getpwall()) + 7
     assert Rules([Group("a", user=(str(unnamed),))]).place(Facts("x", uid=unnamed)) == 0
     assert Rules([Group("a", user=(str(os.getuid()),))]).place(Facts("x", uid=unnamed)) is None
+
+
+def test_users_are_asked_for_by_name_now_and_then(monkeypatch):
+    """However many users there are: a container's host has 65,536 for each."""
+    asked = []
+
+    def getpwnam(name):
+        asked.append(name)
+        if name == "broken":
+            raise OSError(24, "Too many open files")
+        if name == "gone":
+            raise KeyError(name)
+        return pwd.struct_passwd((name, "x", 7, 7, "", "/", "/bin/sh"))
+
+    monkeypatch.setattr(pwd, "getpwnam", getpwnam)
+    module._uid.cache_clear()
+    rules = Rules([Group("a", user=("gone", "broken")), Group("b", user=("7", "seven"))])
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    for uid in range(1009):
+        assert rules.place(Facts("x", uid=uid)) == (1 if uid == 7 else None)
+    assert sorted(asked) == ["broken", "gone", "seven"]
+    now[0] += 61
+    rules.place(Facts("x", uid=8))
+    assert len(asked) == 6
+    module._uid.cache_clear()

@@ -1,17 +1,385 @@
 # SPDX-License-Identifier: Apache-2.0
-from pidinfod.metrics.snapshot import Recent
+"""A snapshot of a recorded /proc and of maps without a kernel, whole and with any part failing."""
+
+import struct
+from collections import Counter
+
+import pytest
+
+from pidinfod.groups.placement import MISSES, Placer
+from pidinfod.groups.rules import Group, Rules
+from pidinfod.groups.table import GroupTable, key_of
+from pidinfod.kernel import pid_info
+from pidinfod.kernel.events import Reader
+from pidinfod.kernel.handoff import Loaded, Probe
+from pidinfod.kernel.libbpf import RunStats
+from pidinfod.kernel.records import GROUP_OTHER, PLACEMENT, PROCESS
+from pidinfod.metrics.families import DETAILS, DROPS, FAMILIES
+from pidinfod.metrics.ft_calls import FT_CALLS
+from pidinfod.metrics.lives import EXECS, FORKS
+from pidinfod.metrics.program import family_maps
+from pidinfod.metrics.schema import EVENTS
+from pidinfod.metrics.snapshot import COUNTED_MAPS, Parts, Source
+
+PF_KTHREAD = 0x00200000
+STATUS = (
+    "Name:\tx\nUid:\t11\t13\t17\t19\nSigQ:\t3/7919\nSigPnd:\t0000000000000000\n"
+    "ShdPnd:\t0000000000000000\nSigBlk:\t0000000000000000\n"
+)
+GROUPS = (Group("web", comm=("nginx",)), Group("backup", exe=("^/usr/bin/rsync$",)))
+WEB, BACKUP = 2, 3
 
 
-def test_a_group_without_processes_stays_for_a_while():
-    recent = Recent(300)
-    assert recent.update({"a", "b"}, 1000) == {"a", "b"}
-    assert recent.update({"b"}, 1300) == {"a", "b"}
-    assert recent.update({"b"}, 1301) == {"b"}
-    assert recent.update({"a"}, 1302) == {"a", "b"}
-    assert recent.update(set(), 1603) == set()
+@pytest.fixture(autouse=True)
+def stock(monkeypatch):
+    """A kernel without get_pid_info."""
+    monkeypatch.setattr(pid_info, "is_supported", lambda: False)
 
 
-def test_no_time_at_all():
-    recent = Recent(0)
-    recent.update({"a"}, 7)
-    assert recent.update({"b"}, 8) == {"b"}
+def add(proc, pid, comm, exe="/usr/bin/true", flags=0, state="S", ppid=1):
+    folder = proc / str(pid)
+    folder.mkdir()
+    fields = [state, ppid, 0, 0, 0, 0, flags, *[0] * 10, 1, *[0] * 30]
+    (folder / "stat").write_text(f"{pid} ({comm}) {' '.join(map(str, fields))}\n")
+    (folder / "status").write_text(STATUS)
+    (folder / "exe").symlink_to(exe)
+    return folder
+
+
+@pytest.fixture
+def proc(tmp_path):
+    folder = tmp_path / "proc"
+    folder.mkdir()
+    add(folder, 2, "kthreadd", flags=PF_KTHREAD, ppid=0)
+    add(folder, 23, "kworker/0:1", flags=PF_KTHREAD, ppid=2, state="I")
+    add(folder, 1, "init", ppid=0)
+    add(folder, 5, "nginx")
+    add(folder, 7, "rsync", "/usr/bin/rsync", state="R")
+    add(folder, 11, "bash")
+    add(folder, 13, "bash", ppid=11, state="Z")
+    add(folder, 17, "web")
+    add(folder, 19, "kernel")
+    return folder
+
+
+def by_group(snapshot):
+    found = Counter()
+    for (group, _), count in snapshot.processes.states.items():
+        found[group] += count
+    return found
+
+
+def source_of(proc, groups=GROUPS, max_groups=64, loaded=None, ttl=61):
+    return Source(loaded or Loaded({}, ()), Rules(groups), proc, ttl, max_groups)
+
+
+def test_without_probes(proc):
+    snapshot = source_of(proc).take()
+    assert by_group(snapshot) == {
+        "kernel": 2, "init": 1, "web": 1, "backup": 1, "bash": 2,
+        # Nobody gets into another group by a name.
+        "comm:web": 1, "comm:kernel": 1,
+    }  # fmt: skip
+    assert snapshot.processes.states["kernel", "I"] == 1
+    assert snapshot.processes.states["backup", "R"] == 1
+    assert snapshot.processes.zombies == {"bash": 1}
+    assert snapshot.recent == by_group(snapshot).keys()
+    assert (snapshot.failures, snapshot.failed) == ({"sweep": 0}, frozenset())
+    assert snapshot.seconds.keys() == {"sweep"}
+    assert (snapshot.counts, snapshot.deaths, snapshot.misses) == ({}, None, None)
+
+
+def test_what_cannot_be_read_is_counted(proc):
+    (proc / "5/stat").write_text("5 (nginx)\n")
+    (proc / "7/stat").unlink()
+    (proc / "7/stat").mkdir()
+    source = source_of(proc)
+    for times in (1, 2):
+        snapshot = source.take()
+        assert snapshot.sweep_errors == {"EBADMSG": times, "EISDIR": times}
+        assert snapshot.failed == frozenset()
+        assert by_group(snapshot)["web"] == 0
+        assert by_group(snapshot)["bash"] == 2
+
+
+def test_names_beyond_max_groups_are_other(proc):
+    for pid in range(100, 173):
+        add(proc, pid, f"name{pid}")
+    for most in (5, 7, 16):
+        groups = by_group(source_of(proc, max_groups=most).take())
+        assert len(groups.keys() | {"kernel", "other", "web", "backup"}) == most
+        assert groups["other"] > 0
+        assert sum(groups.values()) == 9 + 73
+        # Those that are declared are always told apart.
+        assert (groups["kernel"], groups["web"], groups["backup"]) == (2, 1, 1)
+
+
+def test_the_memory_of_groups_that_were_here_is_bounded_in_time(proc, monkeypatch):
+    clock = 1000.0
+    monkeypatch.setattr("pidinfod.metrics.snapshot.time.monotonic", lambda: clock)
+    source = source_of(proc)
+    assert "init" in source.take().recent
+    for file in (proc / "1").iterdir():
+        file.unlink()
+    (proc / "1").rmdir()
+    clock += 61
+    assert "init" in source.take().recent
+    clock += 1
+    assert "init" not in source.take().recent
+
+
+def test_a_sweep_that_fails_costs_itself_and_is_counted(proc, tmp_path):
+    source = source_of(proc)
+    proc.rename(tmp_path / "away")
+    for times in (1, 2, 3):
+        snapshot = source.take()
+        assert (snapshot.failures, snapshot.failed) == ({"sweep": times}, {"sweep"})
+        assert by_group(snapshot) == {}
+    (tmp_path / "away").rename(proc)
+    snapshot = source.take()
+    assert (snapshot.failures, snapshot.failed) == ({"sweep": 3}, frozenset())
+
+
+def test_parts():
+    parts = Parts()
+    assert parts.read("one", lambda: 7, None) == 7
+    assert parts.read("two", lambda: 1 // 0, "missing") == "missing"
+    assert parts.read("three", lambda: {}["x"], None) is None
+    assert parts.failed == {"two", "three"}
+    assert parts.failures == {"one": 0, "two": 1, "three": 1}
+    assert parts.seconds.keys() == {"one", "two", "three"}
+    # A part has failed until it is read again: others, read at other times, say nothing of it.
+    assert parts.read("two", lambda: 11, "missing") == 11
+    assert parts.failed == {"three"}
+    assert parts.failures["two"] == 1
+    with pytest.raises(SystemExit):
+        parts.read("four", lambda: exec("raise SystemExit"), None)
+
+
+class Followed:
+    """A source with probes."""
+
+    def __init__(self, kernel, proc):
+        self.kernel = kernel
+        program, self.link = kernel.fd(), kernel.fd()
+        kernel.stats[program] = RunStats(7, 11, 13)
+        probes = (
+            Probe("raw_tracepoint:a", True, "", "a", program, self.link),
+            Probe("kprobe:b", False, "none", "b"),
+        )
+        self.loaded = kernel.load(GROUPS, probes=probes)
+        self.maps = self.loaded.maps
+        self.table = GroupTable(self.loaded)
+        self.source = source_of(proc, loaded=self.loaded)
+        misses = Counter(dict.fromkeys(MISSES, 0))
+        placer = Placer(self.source.rules, self.loaded, proc, misses)
+        self.records = []
+        reader = Reader(self.loaded.ring_fd, {1: self.records.append})
+        self.ledger = Ledger()
+        self.source.follow(self.table, self.ledger, placer, reader)
+
+    def count(self, family, *values, **fields):
+        self.kernel.put(self.maps[family.name], family.key.pack(**fields), *values)
+
+
+class Ledger:
+    """Of what a snapshot asks of it."""
+
+    recorded = 1013
+
+    def __len__(self):
+        return 101
+
+
+@pytest.fixture
+def followed(kernel, proc):
+    return Followed(kernel, proc)
+
+
+def test_with_probes(followed):
+    bash = followed.table.own_group(b"bash")
+    followed.count(FORKS, 3, 0, 4, kind=0, via=0, group=bash)
+    others = FORKS.key.pack(kind=0, via=0, group=GROUP_OTHER)
+    followed.kernel.put(followed.maps["forks_other"], others, 0, 19)  # there was no room
+    followed.kernel.put(followed.maps["forks"], others, 2)  # there was no id
+    followed.count(EXECS, 11, group=BACKUP)
+    followed.kernel.put(followed.maps["placed_execs"], key_of(BACKUP), 13)
+    followed.kernel.put(followed.maps["placed_execs"], key_of(bash), 17)
+    followed.kernel.put(followed.maps["seen"], key_of(0), 5, 0, 7)
+    followed.kernel.put(followed.maps["drops"], key_of(1), 3)
+    followed.kernel.put(followed.maps["degraded"], key_of(2), 0, 2)
+    followed.kernel.records = iter([struct.pack("=I", 1)])
+    snapshot = followed.source.take()
+    assert snapshot.failed == frozenset()
+    assert len(followed.records) == 1
+    assert snapshot.counts["forks"] == {
+        ("process", "native", "web"): 0, ("process", "native", "backup"): 0,
+        ("process", "native", "bash"): 7, ("process", "native", "other"): 21,
+    }  # fmt: skip
+    # What the kernel counted, and what user space did.
+    assert snapshot.counts["execs"] == {("web",): 0, ("backup",): 24, ("bash",): 17}
+    assert snapshot.counts.keys() == {family.name for family in FAMILIES}
+    assert snapshot.counts["ft_calls"] == FT_CALLS.first(())
+    assert snapshot.seen == dict.fromkeys(EVENTS.names, 0) | {EVENTS.names[0]: 12}
+    assert snapshot.dropped == dict.fromkeys(DROPS, 0) | {DROPS[1]: 3}
+    nothing = dict.fromkeys((*DETAILS, "exits_unseen", "reapings_unseen"), 0)
+    assert snapshot.degraded == nothing | {DETAILS[2]: 2}
+    assert snapshot.entries == {
+        **dict.fromkeys(family_maps(), 0), "forks": 2, "forks_other": 1, "execs": 1,
+        **dict.fromkeys(COUNTED_MAPS, 0), "groups": 1,
+    }  # fmt: skip
+    assert snapshot.run_stats == {"raw_tracepoint:a": RunStats(7, 11, 13)}
+    assert snapshot.deaths == (1013, 101)
+    assert snapshot.misses == dict.fromkeys(MISSES, 0)
+
+
+def test_processes_are_in_the_groups_that_the_kernel_says(followed):
+    kernel, maps = followed.kernel, followed.maps
+
+    def process(pid, **fields):
+        kernel.put(maps["processes"], key_of(pid), PROCESS.pack(**fields))
+
+    def placed(pid, **fields):
+        kernel.put(maps["placements"], key_of(pid), PLACEMENT.pack(**fields))
+
+    process(1, group=WEB)  # final
+    process(11, group=WEB, exec_id=7)  # placed, for the program that it runs
+    placed(11, group=BACKUP, exec_id=7)
+    process(17, group=WEB, exec_id=7)  # placed for one before
+    placed(17, group=BACKUP, exec_id=5)
+    process(19, group=WEB)  # final: no placement counts
+    placed(19, group=BACKUP, exec_id=0)
+    assert by_group(followed.source.take()) == {
+        "kernel": 2, "backup": 2, "web": 4, "bash": 1,
+    }  # fmt: skip
+
+
+PARTS = {
+    "seen": "seen", "drops": "dropped", "degraded": "degraded",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*PARTS, *family_maps()])
+def test_a_map_that_fails_costs_itself(followed, name):
+    whole = vars(followed.source.take())
+    followed.kernel.broken.add(followed.maps[name].fd)
+    snapshot = followed.source.take()
+    assert snapshot.failed == {name}
+    assert snapshot.failures[name] == 1
+    if name in PARTS:
+        assert getattr(snapshot, PARTS[name]) == {}
+        assert snapshot.counts == whole["counts"]
+        assert snapshot.entries == whole["entries"]
+    else:
+        # Part of a family is less than was told before: it is missing, too.
+        assert snapshot.counts.keys() == whole["counts"].keys() - {name.removesuffix("_other")}
+        assert snapshot.entries.keys() == whole["entries"].keys() - {name}
+    assert snapshot.processes == whole["processes"]
+    followed.kernel.broken.clear()
+    assert vars(followed.source.take())["failed"] == frozenset()
+
+
+def test_without_the_names_of_groups_nothing_is_counted_for_a_wrong_one(followed):
+    followed.count(FORKS, 7, kind=0, via=0, group=WEB)
+    followed.kernel.broken.add(followed.maps["group_table"].fd)
+    snapshot = followed.source.take()
+    assert snapshot.failed == {"groups"}
+    assert snapshot.counts.keys() == {
+        family.name for family in FAMILIES if not family.group_labels
+    }
+    # Processes are placed by their names and the rules.
+    assert by_group(snapshot)["web"] == 1
+    assert by_group(snapshot)["other"] == 0
+
+
+def test_without_what_user_space_counted_execs_do_not_fall(followed):
+    followed.count(EXECS, 7, group=WEB)
+    followed.kernel.broken.add(followed.maps["placed_execs"].fd)
+    snapshot = followed.source.take()
+    assert snapshot.failed == {"placed_execs"}
+    assert "execs" not in snapshot.counts
+    assert snapshot.entries["execs"] == 1
+
+
+@pytest.mark.parametrize("name", COUNTED_MAPS)
+def test_entries_that_cannot_be_counted_are_not_0(followed, name):
+    followed.kernel.broken.add(followed.maps[name].fd)
+    snapshot = followed.source.take()
+    assert f"entries of {name}" in snapshot.failed
+    assert name not in snapshot.entries
+    assert len(snapshot.entries) == len(family_maps()) + len(COUNTED_MAPS) - 1
+
+
+def test_a_program_that_cannot_be_asked(followed):
+    followed.kernel.stats.clear()
+    snapshot = followed.source.take()
+    assert (snapshot.failed, snapshot.run_stats) == ({"run_stats"}, {})
+
+
+def test_recycling(followed, monkeypatch):
+    clock = 1000.0
+    monkeypatch.setattr("pidinfod.metrics.snapshot.time.monotonic", lambda: clock)
+    gone = followed.table.own_group(b"gone")
+    followed.count(FORKS, 7, kind=0, via=0, group=gone)
+    for late in (0, 61, 1):
+        clock += late
+        followed.source.tidy()
+    snapshot = followed.source.take()
+    assert snapshot.groups_recycled == 1
+    assert snapshot.recycled == {"forks": 7}
+    assert ("process", "native", "gone") not in snapshot.counts["forks"]
+    # It comes back with another id, and its series goes on.
+    again = followed.table.own_group(b"gone")
+    followed.count(FORKS, 11, kind=0, via=0, group=again)
+    snapshot = followed.source.take()
+    assert snapshot.recycled == {}
+    assert snapshot.counts["forks"]["process", "native", "gone"] == 18
+
+
+def test_a_round_that_fails_is_counted(followed):
+    followed.kernel.broken.add(followed.maps["processes"].fd)
+    followed.source.tidy()
+    followed.kernel.broken.clear()
+    assert followed.source.take().failures["recycling"] == 1
+
+
+def test_without_probes_there_is_nothing_to_recycle(proc):
+    source_of(proc).tidy()
+
+
+def test_pids_that_mean_others(followed):
+    """PID 1 of this /proc is not the 1 of the probes."""
+    source = followed.source
+    before = by_group(source.take())
+    source.follow(
+        followed.table, followed.ledger, source._followed.placer, source._followed.reader,
+        knows_pids=False, is_in_first_namespace=False,
+    )  # fmt: skip
+    followed.kernel.put(followed.maps["processes"], key_of(1), PROCESS.pack(group=BACKUP))
+    assert by_group(source.take()) == before
+
+
+@pytest.mark.parametrize(
+    ("knows_pids", "is_first", "by_call"),
+    [(True, True, True), (True, False, False), (False, False, True), (False, True, True)],
+)
+def test_whom_a_namespace_of_its_own_asks(followed, knows_pids, is_first, by_call):
+    """With the host's /proc, that one; what system calls say of PIDs is of other processes."""
+    source = followed.source
+    source._sweeps_by_call = True
+    source.follow(
+        followed.table, followed.ledger, source._followed.placer, source._followed.reader,
+        knows_pids, is_first,
+    )  # fmt: skip
+    assert source._sweeps_by_call == by_call
+    assert (source._followed.unseen is not None) == is_first
+
+
+def test_an_exec_that_comes_meanwhile_is_not_seen_before_it_is_counted(followed):
+    def come():
+        followed.kernel.put(followed.maps["seen"], key_of(EVENTS.number("exec")), 1)
+        yield struct.pack("=I", 1)
+
+    followed.kernel.records = come()
+    snapshot = followed.source.take()
+    assert (len(followed.records), snapshot.seen["exec"]) == (1, 0)

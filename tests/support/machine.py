@@ -7,14 +7,15 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import conftest
-from conftest import LAB, REPO, Daemon, Lab, Scrape
+from tests.support.daemon import Daemon
+from tests.support.lab import LAB, Lab
+from tests.support.scrape import Scrape
 
 
 class Host:
@@ -22,31 +23,27 @@ class Host:
 
     name = "host"
 
-    def __init__(self, daemon: Daemon, programs: Path, folder: Path) -> None:
-        self._daemon, self._programs, self._folder = daemon, programs, folder
+    def __init__(self, daemon: Daemon, programs: Path) -> None:
+        self._daemon, self._programs = daemon, programs
 
     def command(self, *argv: str) -> list[str]:
         """A command of this machine, run as root in the folder of the tests' programs."""
         return ["env", "-C", str(self._programs), *argv]
 
     def scrape(self) -> Scrape:
-        return conftest.scrape(self._daemon.url)
+        return self._daemon.scrape()
 
     def deaths(self) -> list[dict[str, Any]]:
-        socket = str(self._folder / "socket")
-        command = [sys.executable, "-m", "pidinfod", "deaths", "--format", "json"]
-        told = subprocess.check_output([*command, "--socket", socket], text=True, cwd=REPO)
-        return [json.loads(line) for line in told.splitlines()]
+        return self._daemon.all_deaths()
 
     def daemon_pid(self) -> int:
-        return int(self._daemon.process.pid)
+        return self._daemon.process.pid
 
     @contextlib.contextmanager
     def configured(self, text: str) -> Iterator[Host]:
         """The same with a daemon of another configuration."""
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
-        with started(folder, text) as daemon:
-            yield Host(daemon, self._programs, folder)
+        with tempfile.TemporaryDirectory() as folder, Daemon(Path(folder), text) as daemon:
+            yield Host(daemon, self._programs)
 
 
 class Guest:
@@ -76,8 +73,8 @@ class Guest:
     @contextlib.contextmanager
     def configured(self, text: str) -> Iterator[Guest]:
         """The same with the service's configuration changed."""
-        change = 'cd /etc/pidinfod; cp config.yml kept; printf %s "$1" >> config.yml'
-        self._lab.exec("sh", "-c", f"{change}; systemctl restart pidinfod", "sh", text)
+        self._lab.exec("cp", "/etc/pidinfod/config.yml", "/etc/pidinfod/kept")
+        self._lab.configure(text)
         try:
             yield self
         finally:
@@ -86,20 +83,6 @@ class Guest:
 
 
 Machine = Host | Guest
-
-
-@contextlib.contextmanager
-def started(folder: Path, text: str = "") -> Iterator[Daemon]:
-    """A daemon on this machine with its socket in a folder."""
-    config = folder / "config.yml"
-    config.write_text(f"socket: {folder}/socket\n{text}")
-    daemon = Daemon(folder, "--config", str(config))
-    try:
-        daemon.wait_until_ready()
-        yield daemon
-    finally:
-        daemon.process.kill()
-        daemon.process.communicate()
 
 
 def output(machine: Machine, *argv: str) -> str:
@@ -121,16 +104,20 @@ def resident_bytes(machine: Machine) -> int:
 
 
 @contextlib.contextmanager
-def crowd(machine: Machine, what: str, count: int) -> Iterator[None]:
-    """While this lasts, there are as many processes in that state."""
-    command = machine.command("./crowd", what, str(count))
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "ready\n"
+def running(machine: Machine, *argv: object) -> Iterator[None]:
+    """A command that says when it is ready, and ends when its input does."""
+    command, pipe = machine.command(*map(str, argv)), subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
         yield
-        running.communicate("")
-    assert running.returncode == 0
+        process.communicate("")
+    assert process.returncode == 0
+
+
+def crowd(machine: Machine, what: str, count: int) -> contextlib.AbstractContextManager[None]:
+    """While this lasts, there are as many processes in that state."""
+    return running(machine, "./crowd", what, count)
 
 
 def settled(machine: Machine, holds: Callable[[Scrape], bool]) -> Scrape:
@@ -140,4 +127,5 @@ def settled(machine: Machine, holds: Callable[[Scrape], bool]) -> Scrape:
         scrape = machine.scrape()
         if holds(scrape):
             break
+        time.sleep(0.1)
     return scrape

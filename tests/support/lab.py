@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest in QEMU, by the lab's own command."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPO
+from tests.support.scrape import Scrape, scrape
+
+LAB = REPO / "deploy/lab/lab"
+
+
+class Lab:
+    """A running guest."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.metrics_url = ""
+        self.kernel = Path()  # with the selftests built for it
+
+    def run(
+        self, *args: str, check: bool = True, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        command = [LAB, "--name", self.name, *args]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+        if check and result.returncode:
+            output = result.stdout + result.stderr
+            pytest.fail(f"lab {' '.join(args)}: {result.returncode}\n{output}")
+        return result
+
+    def up(self, *args: str) -> None:
+        """Boot, with the progress on the test run's own stderr."""
+        command = [str(LAB), "--name", self.name, "up", *args]
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=sys.__stderr__, text=True)
+        assert result.returncode == 0, f"{command} failed"
+        state = dict(line.split("=", 1) for line in result.stdout.splitlines())
+        self.metrics_url, self.kernel = state["METRICS_URL"], Path(state["KERNEL"])
+
+    def exec(
+        self, *argv: str, check: bool = True, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        return self.run("exec", "--", *argv, check=check, timeout=timeout)
+
+    def copy_in(self, source: Path, target: str) -> None:
+        self.run("copy", str(source), f"lab:{target}")
+
+    def configure(self, text: str) -> None:
+        """Add to the service's configuration."""
+        add = 'printf %s "$1" >> /etc/pidinfod/config.yml; systemctl restart pidinfod'
+        self.exec("sh", "-c", add, "sh", text)
+
+    def scrape(self) -> Scrape:
+        return scrape(self.metrics_url)
+
+    def run_selftests(self) -> dict[str, str]:
+        """Run every program; what each printed. Fails with that."""
+        self.copy_in(self.kernel / "selftests", "/root/selftests")
+        printed = {}
+        for program in sorted((self.kernel / "selftests").glob("*/*_test")):
+            name = f"{program.parent.name}/{program.name}"
+            folder = f"/root/selftests/{program.parent.name}"
+            result = self.exec("sh", "-c", f"cd {folder} && ./{program.name} 2>&1", check=False)
+            assert result.returncode == 0, f"{name}:\n{result.stdout}"
+            assert "# SKIP" not in result.stdout, f"{name}:\n{result.stdout}"
+            planned = int(re.findall(r"^1\.\.(\d+)$", result.stdout, re.MULTILINE)[0])
+            passed = len(re.findall(r"^ok \d+", result.stdout, re.MULTILINE))
+            assert passed == planned > 0, f"{name}:\n{result.stdout}"
+            printed[name] = result.stdout
+        return printed

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of --check, what it remarks, and the kernel's memory that it tells."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import re
+
+import pytest
+
+from pidinfod.cli import check, status
+from pidinfod.kernel import handoff, libbpf, loader, pid_info
+from pidinfod.kernel.handoff import Loaded, LoadError, Probe
+from pidinfod.metrics.families import FAMILIES
+from pidinfod.service.config import Config
+
+
+def test_table():
+    probes = [
+        Probe("raw_tracepoint:sched_process_free", True, "", "sched_process_free"),
+        Probe("raw_tracepoint:cgroup_mkdir", True, "", "cgroup_mkdir"),
+        Probe("kprobe:__x64_sys_kill", False, "no such symbol\x1b[2J\n", "kill_calls"),
+    ]
+    assert check.table(probes) == [
+        "PROBE                              STATE     METRICS",
+        "raw_tracepoint:sched_process_free  attached  reap_delay_seconds",
+        "raw_tracepoint:cgroup_mkdir        attached  deaths",
+        "kprobe:__x64_sys_kill              MISSING   kill_failures_total,liveness_probes_total",
+        "    no such symbol\\x1b[2J\\x0a",
+    ]
+
+
+def test_no_probes():
+    assert check.table([]) == ["PROBE  STATE  METRICS"]
+
+
+@pytest.mark.parametrize("feeds", [*loader.RAW_TRACEPOINTS, "ft_calls", "kill_calls"])
+def test_each_probe_feeds_something(feeds):
+    assert check.fed_by(feeds)
+
+
+def test_all_is_fed_by_probes_that_there_are():
+    probes = {*loader.RAW_TRACEPOINTS, "ft_calls", "kill_calls"}
+    assert set(check.DEATHS) <= probes
+    for family in FAMILIES:
+        assert family.probes
+        assert set(family.probes) <= probes, family.name
+
+
+KPROBE = Probe("kprobe:__x64_sys_kill", True, "", "kill_calls")
+
+
+@pytest.mark.parametrize(
+    ("remarks", "has_ft_calls", "told"),
+    [
+        ((), True, []),
+        ((), False, ["get_pid_info, ft_fork, ft_kill and ft_wait"]),
+        (("no kprobes\x1b[2J",), True, ["no kprobes\\x1b[2J"]),
+        (("no kprobes",), False, ["no kprobes", "get_pid_info"]),
+    ],
+)
+def test_remarks(remarks, has_ft_calls, told):
+    lines = check.remarks(Loaded({}, (), remarks=remarks), has_ft_calls)
+    assert len(lines) == len(told)
+    assert all(text in line for text, line in zip(told, lines, strict=True))
+
+
+def megabytes(config, used=0):
+    """Those in use, and those that are reckoned for 2 and for 256 CPUs."""
+    line = check.memory(config, used)
+    found = re.fullmatch(
+        r"Maps: (\d+) MiB of the kernel's memory on (\d+) possible CPUs; "
+        r"by their sizes (\d+) MiB on 2, (\d+) MiB on 256\.", line
+    )  # fmt: skip
+    assert int(found[2]) == libbpf.possible_cpus() >= os.cpu_count()
+    return int(found[1]), int(found[3]), int(found[4])
+
+
+def test_memory():
+    assert megabytes(Config(), 13 << 20)[0] == 13
+    _, few, many = megabytes(Config())
+    assert 1 <= few <= many < 256
+    # As the bound on what all CPUs take holds for any number of groups.
+    assert megabytes(Config(max_groups=4096))[2] < 256
+    # A ring of 64 MiB takes 63 more than that of one.
+    ring = megabytes(Config(map_sizes={"events": 64 << 20}))
+    assert ring[1:] == (few + 63, many + 63)
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_the_whole(monkeypatch, attached):
+    let_go = []
+    owned = contextlib.ExitStack()
+    owned.callback(let_go.append, True)
+    probe = dataclasses.replace(KPROBE, attached=attached, reason="" if attached else "x")
+    monkeypatch.setattr(handoff, "load", lambda *_: Loaded({}, (probe,), owned=owned))
+    monkeypatch.setattr(pid_info, "is_supported", lambda: True)
+    out, err = io.StringIO(), io.StringIO()
+    done = check.main(Config(), out, err)
+    assert (done, err.getvalue()) == (status.OK if attached else status.FAILED, "")
+    assert f"{int(attached)} of 1 probes attached\nMaps: 0 MiB" in out.getvalue()
+    assert let_go
+
+
+def test_nothing_can_be_loaded(monkeypatch):
+    def load(request, seconds):
+        raise LoadError("bcc is missing\x1b\n")
+
+    monkeypatch.setattr(handoff, "load", load)
+    out, err = io.StringIO(), io.StringIO()
+    assert (check.main(Config(), out, err), out.getvalue()) == (status.FAILED, "")
+    why, missing = err.getvalue().splitlines()
+    assert why == "pidinfod: no probe can be loaded: bcc is missing\\x1b\\x0a"
+    assert {family.metric for family in FAMILIES} == set(missing.split(": ")[2].split(", "))

@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program text and where it goes, on each machine; nothing is compiled."""
+
+import ctypes
+import importlib.util
+import platform
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pidinfod.kernel import handoff, loader, pid_info
+from pidinfod.kernel.loader import Hook
+from pidinfod.metrics import program
+from pidinfod.metrics.families import FAMILIES
+from tests.support import REPO
+
+X86, ARM64 = "x86_64", "aarch64"
+REQUEST = program.request([], 64, 2, {}, True)
+
+
+@pytest.fixture(params=[X86, ARM64])
+def machine(request, monkeypatch):
+    """The loader as it is on a machine: its tables are made when it is imported."""
+    monkeypatch.setattr(platform, "machine", lambda: request.param)
+    name = f"loader_on_{request.param}"
+    spec = importlib.util.spec_from_file_location(name, loader.__file__)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    module.machine = request.param
+    return module
+
+
+SYMBOLS = {
+    X86: {f"__{abi}_sys_{call.name}" for call in loader.KILL_CALLS for abi in ("x64", "ia32")}
+    | {f"__{abi}_sys_{name}" for name in loader.FT_CALLS for abi in ("x64", "ia32")}
+    | {"__ia32_compat_sys_rt_sigqueueinfo", "__ia32_compat_sys_rt_tgsigqueueinfo"}
+    | {"__x64_compat_sys_rt_sigqueueinfo", "__x64_compat_sys_rt_tgsigqueueinfo"},  # of x32
+    ARM64: {f"__arm64_sys_{call.name}" for call in loader.KILL_CALLS}
+    | {f"__arm64_sys_{name}" for name in loader.FT_CALLS}
+    | {"__arm64_compat_sys_rt_sigqueueinfo", "__arm64_compat_sys_rt_tgsigqueueinfo"},
+}
+
+
+@pytest.fixture
+def hooks(machine, monkeypatch):
+    """The hooks on a kernel that has kprobes and the calls, or not."""
+
+    def get(has_kprobes=True, is_supported=True, kill_failures=True, symbols=None):
+        found = SYMBOLS[machine.machine] if symbols is None else symbols
+        monkeypatch.setattr(machine, "kernel_symbols", lambda: frozenset(found))
+        monkeypatch.setattr(machine, "has_kprobes", lambda: has_kprobes)
+        monkeypatch.setattr(pid_info, "is_supported", lambda: is_supported)
+        return machine.hooks({"kill_failures": kill_failures})
+
+    return get
+
+
+KERNELS = [
+    {},
+    {"kill_failures": False},
+    {"is_supported": False},
+    {"is_supported": False, "kill_failures": False},
+    {"has_kprobes": False},
+    {"has_kprobes": False, "kill_failures": False},
+]
+
+
+def text_of(machine, wanted):
+    return machine.program_text(REPO / "bpf", REQUEST, wanted)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_each_program_is_there_once(machine, hooks, kernel):
+    wanted = hooks(**kernel)
+    text = text_of(machine, wanted)
+    defined = re.findall(r"^int (\w+)\(struct (\w+) \*ctx\)", text, re.MULTILINE)
+    kinds = dict(defined)
+    assert len(kinds) == len(defined)
+    for hook in wanted:
+        context = "raw_tracepoint" if hook.kind == "raw_tracepoint" else "pt_regs"
+        assert kinds[hook.function] == context
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_each_family_is_fed(hooks, kernel):
+    wanted = hooks(**kernel)
+    fed = {hook.feeds for hook in wanted}
+    named = {name for family in FAMILIES for name in family.probes}
+    has_kprobes = kernel.get("has_kprobes", True)
+    missing = set()
+    if not kernel.get("kill_failures", True):
+        missing.add("kill_calls")
+    if not (has_kprobes and kernel.get("is_supported", True)):
+        missing.add("ft_calls")
+    assert named - fed == missing
+    assert fed - named == {"cgroup_mkdir"}  # of it paths are told, and nothing counted
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_order(hooks, kernel):
+    names = [hook.name for hook in hooks(**kernel)]
+    assert len(set(names)) == len(names)
+    places = {name: place for place, name in enumerate(names)}
+    # What removes a record comes before what makes one.
+    for first, then in (("sched_process_free", "sched_process_exit"),
+                        ("sched_process_exit", "sched_process_exec"),
+                        ("sched_process_exit", "task_newtask"),
+                        ("signal_deliver", "signal_generate")):  # fmt: skip
+        assert places[f"raw_tracepoint:{first}"] < places[f"raw_tracepoint:{then}"]
+    # A call that is entered in between must find its return.
+    entries = [name for name in names if name.startswith("kprobe:")]
+    for name in entries:
+        assert places[f"kret{name[1:]}"] == places[name] - 1
+    assert bool(entries) == (
+        kernel.get("has_kprobes", True)
+        and (kernel.get("is_supported", True) or kernel.get("kill_failures", True))
+    )
+
+
+def test_entry_points(machine, hooks):
+    entries = {hook.event: hook.function for hook in hooks() if hook.kind == "kprobe"}
+    returns = {hook.event: hook.function for hook in hooks() if hook.kind == "kretprobe"}
+    if machine.machine == X86:
+        assert entries.keys() == SYMBOLS[X86] - {
+            # 32-bit callers have an entry of their own.
+            "__ia32_sys_rt_sigqueueinfo", "__ia32_sys_rt_tgsigqueueinfo",
+            # The same address as the native one.
+            "__ia32_sys_ft_fork",
+        }  # fmt: skip
+        assert entries["__ia32_sys_kill"] == "compat_kill"
+        assert entries["__ia32_compat_sys_rt_sigqueueinfo"] == "compat_rt_sigqueueinfo"
+        assert entries["__x64_compat_sys_rt_sigqueueinfo"] == "native_rt_sigqueueinfo"
+        assert entries["__x64_sys_ft_kill"] == "native_ft_kill"
+    else:
+        assert entries.keys() == SYMBOLS[ARM64]
+        # One entry for callers of both sizes.
+        assert entries["__arm64_sys_kill"] == "native_kill"
+        assert entries["__arm64_compat_sys_rt_sigqueueinfo"] == "compat_rt_sigqueueinfo"
+    assert returns == {
+        event: "exit_ft_call" if re.search("_ft_|get_pid_info", event) else "exit_kill_call"
+        for event in entries
+    }
+
+
+def test_entry_points_that_this_kernel_has_not(machine, hooks):
+    found = hooks(symbols={"__x64_sys_kill", "__arm64_sys_kill"})
+    entries = [hook.function for hook in found if hook.kind == "kprobe"]
+    assert entries == ["native_kill"]
+
+
+def test_without_kprobes_kills_are_seen_at_the_exit_of_all_calls(machine, hooks):
+    """It comes last, for the case that kprobes are not to be had."""
+    for kernel in ({}, {"has_kprobes": False}):
+        found = hooks(**kernel)
+        assert found[-1] == machine.SYS_EXIT
+        assert found.count(machine.SYS_EXIT) == 1
+    assert machine.SYS_EXIT not in hooks(kill_failures=False)
+
+
+class Attached:
+    """In the place of bcc: some hooks cannot be attached."""
+
+    def __init__(self, monkeypatch, machine, refuses):
+        self.attached = []
+
+        def attach(bpf, hook):
+            if refuses(hook):
+                raise Exception(f"not {hook.name}")
+            self.attached.append(hook)
+            return 1, 1
+
+        monkeypatch.setattr(machine, "attach", attach)
+        monkeypatch.setattr(machine, "detach", lambda bpf, hook: self.attached.remove(hook))
+        self.told = []
+        monkeypatch.setattr(
+            machine.handoff, "send", lambda sock, message, fds: self.told.append(message)
+        )
+
+    def probes(self):
+        return {told["name"] for told in self.told if told["kind"] == "probe"}
+
+    def remarks(self):
+        return [told["text"] for told in self.told if told["kind"] == "remark"]
+
+
+def test_kprobes_do(monkeypatch, machine, hooks):
+    bcc = Attached(monkeypatch, machine, lambda hook: False)
+    wanted = hooks()
+    machine.attach_all(None, None, wanted)
+    assert bcc.attached == [hook for hook in wanted if hook != machine.SYS_EXIT]
+    assert bcc.probes() == {hook.name for hook in bcc.attached}
+    assert bcc.remarks() == []
+
+
+@pytest.mark.parametrize("which", ["kprobe:", "kretprobe:", "kprobe:__x64_sys_tkill", ""])
+def test_kprobes_that_are_refused(monkeypatch, machine, hooks, which):
+    """All of them or none: half of the calls would be counted twice or not at all."""
+    if which.startswith("kprobe:__x64") and machine.machine != X86:
+        which = "kprobe:__arm64_sys_tkill"
+    wanted = hooks(has_kprobes=bool(which))
+    bcc = Attached(monkeypatch, machine, lambda hook: which and hook.name.startswith(which))
+    machine.attach_all(None, None, wanted)
+    kills = [hook for hook in bcc.attached if hook.feeds == "kill_calls"]
+    assert kills == [machine.SYS_EXIT]
+    assert [name for name in bcc.probes() if "kill" in name and "ft_kill" not in name] == []
+    (remark,) = bcc.remarks()
+    assert "at the exit of all system calls" in remark
+    assert (which or "the kernel has none") in remark
+
+
+ARGUMENTS = {
+    (X86, "native"): {"second": "si", "third": "dx"},
+    (X86, "compat"): {"second": "cx", "third": "dx"},
+    (ARM64, "native"): {"second": "regs[1]", "third": "regs[2]"},
+    (ARM64, "compat"): {"second": "regs[1]", "third": "regs[2]"},
+}
+# As kill(2), tgkill(2), rt_sigqueueinfo(2), pidfd_send_signal(2) have it.
+SIGNAL_IS = {
+    "kill": "second", "tkill": "second", "tgkill": "third", "rt_sigqueueinfo": "second",
+    "rt_tgsigqueueinfo": "third", "pidfd_send_signal": "second", "ft_kill": "second",
+}  # fmt: skip
+
+
+def test_entries_read_the_signal_from_its_register(machine, hooks):
+    text = machine.entries_text(hooks())
+    functions = dict(re.findall(r"^int (\w+)\(struct pt_regs \*ctx\)\n\{\n(.*?)^\}", text,
+                                re.MULTILINE | re.DOTALL))  # fmt: skip
+    assert functions.keys() == {hook.function for hook in hooks() if hook.kind == "kprobe"}
+    for function, body in functions.items():
+        abi, _, call = function.partition("_")
+        read = re.findall(r"&user->([\w\[\]]+)", body)
+        if call in SIGNAL_IS:
+            assert read == [ARGUMENTS[machine.machine, abi][SIGNAL_IS[call]]]
+        else:
+            assert read == []
+        if call in loader.FT_CALLS:
+            signal = "signal" if call == "ft_kill" else "0"
+            assert f"return ft_enter(FT_{call.upper()}, {signal});" in body
+        else:
+            assert f"return kill_enter(CALL_{call.upper()}, signal);" in body
+
+
+def test_exit_picks_the_calls_by_their_numbers(machine):
+    text = machine.entries_text([machine.SYS_EXIT])
+    compat, native = re.search(r"is_32bit\) \{(.*?)\} else \{(.*)", text, re.DOTALL).groups()
+    case = re.compile(r"case (\d+):\s+kill = CALL_(\w+);\s+signal = call\.(\w+);\s+break;")
+    expected = {"native": {}, "compat": {}}
+    columns = ("x86_64", "i386") if machine.machine == X86 else ("arm64", "arm")
+    for call in loader.KILL_CALLS:
+        for abi, column in zip(expected, columns, strict=True):
+            expected[abi][str(getattr(call, column))] = (call.name.upper(), SIGNAL_IS[call.name])
+    if machine.machine == X86:
+        # x32 has numbers of its own for calls that have a 32-bit siginfo.
+        for number, name in (("524", "rt_sigqueueinfo"), ("536", "rt_tgsigqueueinfo")):
+            expected["native"][number] = (name.upper(), SIGNAL_IS[name])
+    for abi, body in (("native", native), ("compat", compat)):
+        assert {number: rest for number, *rest in case.findall(body)} == {
+            number: list(rest) for number, rest in expected[abi].items()
+        }
+    # Others are left at once.
+    passed = re.search(r"if \((number != .*)\)\n", text)[1]
+    assert set(re.findall(r"\d+", passed)) == expected["native"].keys() | expected["compat"].keys()
+
+
+def numbers(*headers):
+    """Of each call, by the C library's headers."""
+    text = "".join(f"#include <{header}>\n" for header in headers)
+    text += "".join(f"{call.name} = __NR_{call.name}\n" for call in loader.KILL_CALLS)
+    told = subprocess.run(["gcc", "-E", "-P", "-"], input=text, text=True, capture_output=True,
+                          check=True)  # fmt: skip
+    return dict(re.findall(r"^(\w+) = (\d+)$", told.stdout, re.MULTILINE))
+
+
+def test_numbers_are_those_of_the_headers():
+    columns = [("arm64", ("asm/bitsperlong.h", "asm-generic/unistd.h"))]
+    if platform.machine() == X86:
+        columns += [("x86_64", ("asm/unistd_64.h",)), ("i386", ("asm/unistd_32.h",))]
+    for column, headers in columns:
+        ours = {call.name: str(getattr(call, column)) for call in loader.KILL_CALLS}
+        assert ours == numbers(*headers), column
+
+
+def test_the_text_has_each_source_once(machine, hooks):
+    text = text_of(machine, hooks())
+    sources = sorted((REPO / "bpf").glob("*.bpf.c"))
+    assert sorted(f"{name}.bpf.c" for name in machine.SOURCES) == [path.name for path in sources]
+    for path in sources:
+        assert text.count(path.read_text()) == 1
+        assert text.count(f'#line 1 "{path}"\n{path.read_text()}') == 1
+    for made in (REQUEST["records"], REQUEST["families"]):
+        assert text.count(made) == 1
+    first = (REPO / "bpf/common.bpf.c").read_text()
+    assert text.index(REQUEST["records"]) < text.index(first) < text.index(REQUEST["families"])
+    assert text.endswith(machine.entries_text(hooks()))
+
+
+def test_what_the_text_leaves_open_is_given(machine, hooks):
+    text = text_of(machine, hooks())
+    offsets = {**machine.OFFSETS, **machine.MACHINE_OFFSETS[machine.machine]}
+    others = {name for table in machine.MACHINE_OFFSETS.values() for name in table} - offsets.keys()
+    headers = "".join(path.read_text() for path in (REPO / "bpf/include").rglob("*.h"))
+    used = set(re.findall(r"\bOFF_\w+", text + headers))
+    assert used - others == offsets.keys()
+    sizes = {f"SIZE_{name.upper()}" for name in REQUEST["sizes"]} | machine.SIZES.keys()
+    assert set(re.findall(r"\bSIZE_\w+", text)) == sizes
+
+
+def test_flags_of_this_kernel():
+    flags = loader.compiler_flags(Path("/bpf"), {"forks": 7, "events": 16})
+    assert flags[:3] == ["-I/bpf/include", "-DSIZE_FORKS=7", "-DSIZE_EVENTS=16"]
+    values = dict(flag[2:].split("=") for flag in flags if "=" in flag)
+    machine_offsets = loader.MACHINE_OFFSETS[platform.machine()]
+    assert values.keys() == {
+        "SIZE_FORKS", "SIZE_EVENTS", "THREAD_BYTES", *loader.OFFSETS, *machine_offsets,
+        *loader.SIZES,
+    }  # fmt: skip
+    assert int(values["OFF_TASK_TGID"]) == int(values["OFF_TASK_PID"]) + 4
+
+
+def test_symbols_of_this_kernel():
+    # kill(2) is called something like it everywhere.
+    assert any(name.endswith("sys_kill") for name in loader.kernel_symbols())
+
+
+@pytest.fixture
+def sockets():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        yield ours, theirs
+
+
+class Table:
+    """A table as bcc has it."""
+
+    def __init__(self, fd, key, leaf, entries):
+        self.Key, self.Leaf, self.map_fd, self.max_entries = key, leaf, fd, entries
+
+
+class PerCpuHash(Table):
+    pass
+
+
+def test_what_is_attached_reaches_the_daemon(sockets, monkeypatch):
+    """A probe that cannot be attached costs itself, and says why."""
+    ours, theirs = sockets
+    first, second, third = loader.RAW_TRACEPOINTS[:3]
+
+    def attach(bpf, hook):
+        if hook.event == second:
+            raise Exception("no such tracepoint")
+        if hook.event == third:
+            raise ZeroDivisionError
+        return bpf["forks"].map_fd, bpf["forks"].map_fd
+
+    monkeypatch.setattr(loader, "attach", attach)
+    with open("/dev/null", "rb") as null:
+        bpf = {
+            "forks": PerCpuHash(null.fileno(), ctypes.c_uint64, ctypes.c_uint64 * 5, 211),
+            "groups": Table(null.fileno(), ctypes.c_char * 16, ctypes.c_uint32, 13),
+            "events": Table(null.fileno(), None, None, 0),
+            "free_groups": Table(null.fileno(), None, None, 0),
+        }
+        wanted = [Hook("raw_tracepoint", name, name, name) for name in (first, second, third)]
+        loader.attach_all(bpf, theirs, wanted)
+        loader.send_maps(bpf, theirs, ["forks", "groups"])
+        handoff.send(theirs, {"kind": "done"}, [])
+    loaded = handoff._receive(ours, 5)
+    assert [(probe.name, probe.attached, probe.reason, probe.feeds) for probe in loaded.probes] == [
+        (f"raw_tracepoint:{first}", True, "", first),
+        (f"raw_tracepoint:{second}", False, "no such tracepoint", second),
+        (f"raw_tracepoint:{third}", False, "ZeroDivisionError", third),
+    ]
+    assert [
+        (name, one.key_size, one.value_size, one.max_entries, one.is_percpu)
+        for name, one in loaded.maps.items()
+    ] == [("forks", 8, 8, 211, True), ("groups", 16, 4, 13, False)]
+    loaded.close()
+
+
+@pytest.mark.parametrize("given", ["", "nothing"])
+def test_the_folder_of_the_sources(monkeypatch, tmp_path, given):
+    if not given:
+        monkeypatch.delenv("PIDINFOD_BPF_DIR", raising=False)
+        assert loader.bpf_folder() == REPO / "bpf"
+        return
+    monkeypatch.setenv("PIDINFOD_BPF_DIR", str(tmp_path))
+    with pytest.raises(handoff.LoadError, match=f"no BPF sources in {tmp_path}$"):
+        loader.bpf_folder()
+    (tmp_path / "common.bpf.c").touch()
+    assert loader.bpf_folder() == tmp_path
