@@ -2,21 +2,18 @@
 """Certificates of deaths name the culprit right: scenarios of tests/guest/deaths.py."""
 
 import json
-import sys
 
 import pytest
-from conftest import REPO
-from machine import output
 
-sys.path.append(str(REPO / "tests/guest"))
-from deaths import SCENARIOS
+from tests.guest.deaths import SCENARIOS
+from tests.support.machine import output
 
 
 @pytest.fixture(scope="module")
 def told(machine):
     """By scenario: what the certificate has to say, and the certificate; and what changed."""
     # Where others build a kernel meanwhile, thousands of deaths pass in seconds.
-    with machine.configured("deaths: 65537\n") as machine:
+    with machine.configured("deaths: 65536\n") as machine:
         before = machine.scrape()
         caused = json.loads(output(machine, "python3", "deaths.py"))
         deaths = {death["pid"]: death for death in machine.deaths()}
@@ -55,4 +52,5 @@ def test_escalations(machine, told):
     changes = told[1]
     escalations = 3 if machine.name == "lab" else 2
     assert changes.value("pidinfod_shutdown_escalations_total", group="sh") == escalations
-    assert changes.value("pidinfod_shutdown_seconds_count", group="sh") >= escalations
+    # One of them had ignored the SIGTERM.
+    assert changes.value("pidinfod_shutdown_seconds_count", group="sh") >= escalations - 1

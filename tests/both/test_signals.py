@@ -3,7 +3,7 @@
 
 import signal
 
-from machine import output, program
+from tests.support.machine import output, program
 
 GENERATED = "pidinfod_signals_generated_total"
 LABELS = ("signal", "origin", "result", "sender", "target")
@@ -21,8 +21,8 @@ def test_every_signal_origin_and_result(machine):
     provoked = program(machine, "provoke")
     after = machine.scrape()
     expected = {
-        (name_of(number), origin, result, "provoke" if origin == "user" else "kernel", "provoke"):
-        count for number, origin, result, count in provoked
+        (name_of(number), origin, result, "provoke" if origin == "user" else "kernel",
+         "provoke"): count for number, origin, result, count in provoked
     }  # fmt: skip
     table = after.since(before).table(GENERATED, *LABELS)
     found = {labels: n for labels, n in table.items() if "provoke" in labels}
@@ -35,6 +35,7 @@ def test_every_signal_origin_and_result(machine):
         assert {n for n, o, _, _ in provoked if o == origin} == set(range(1, 65))
     assert origins == {
         "user", "timer", "fault", "child", "terminal", "io", "limit", "seccomp", "other",
+        "parent_death", "tracer_exit", "pid_namespace",
     }  # fmt: skip
     assert results == {
         "delivered", "ignored", "already_pending", "overflow_fail", "lose_info",
@@ -58,6 +59,20 @@ def test_failed_and_empty_attempts(machine):
     calls = {call for call, *_ in attempts}
     assert len(calls) == (7 if machine.name == "lab" else 6)
     assert len(attempts) == 6 * len(calls)
+
+
+def test_attempts_by_the_entry_of_32_bit_programs(machine):
+    before = machine.scrape()
+    attempts = program(machine, "entry32")
+    changes = machine.scrape().since(before)
+    for metric, label, is_probe in (
+        ("pidinfod_kill_failures_total", "errno", False),
+        ("pidinfod_liveness_probes_total", "result", True),
+    ):
+        found = changes.table(metric, "call", label, "sender")
+        assert {labels[:2]: n for labels, n in found.items() if labels[2] == "entry32"} == {
+            (call, result): count for call, probes, result, count in attempts if probes == is_probe
+        }
 
 
 def test_timers_that_expire_while_a_probe_runs(machine):

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package and the unit, by Debian's and systemd's own tools."""
 
+import ast
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import REPO
+
+from tests.support import REPO
 
 
 @pytest.fixture(scope="module")
@@ -19,20 +22,43 @@ def field(deb, name):
     return subprocess.check_output(["dpkg-deb", "-f", deb, name], text=True).strip()
 
 
+# What is not Python's own, by the name it is imported by.
+PACKAGES = {
+    "bcc": "python3-bpfcc", "prometheus_client": "python3-prometheus-client",
+    "regex": "python3-regex", "waitress": "python3-waitress", "yaml": "python3-yaml",
+}  # fmt: skip
+
+
+def imported():
+    """Packages that any module imports, also inside functions."""
+    for path in (REPO / "pidinfod").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield node.module.partition(".")[0]
+
+
 def test_depends_on_what_the_daemon_imports(deb):
     depends = field(deb, "Depends")
-    for package in ("python3-bpfcc", "python3-prometheus-client", "python3-yaml", "libbpf1"):
+    names = set(imported()) - sys.stdlib_module_names - {"pidinfod"}
+    assert {"bcc", "prometheus_client", "yaml"} <= names
+    for package in ("libbpf1", *(PACKAGES[name] for name in names)):
         assert package in depends
 
 
 def test_contents(deb):
     listing = subprocess.check_output(["dpkg-deb", "-c", deb], text=True)
-    for path in (
-        "usr/bin/pidinfod", "usr/lib/systemd/system/pidinfod.service", "etc/pidinfod/config.yml",
-        "usr/share/pidinfod/bpf/common.bpf.c", "usr/share/pidinfod/bpf/include/linux/kconfig.h",
-        "usr/lib/python3/dist-packages/pidinfod/daemon.py",
-    ):  # fmt: skip
-        assert f" ./{path}\n" in listing
+    paths = ["usr/bin/pidinfod", "usr/lib/systemd/system/pidinfod.service",
+             "etc/pidinfod/config.yml"]  # fmt: skip
+    for source, target, pattern in (
+        ("pidinfod", "usr/lib/python3/dist-packages/pidinfod", "*.py"),
+        ("bpf", "usr/share/pidinfod/bpf", "*.[ch]"),
+    ):
+        files = [path.relative_to(REPO / source) for path in (REPO / source).rglob(pattern)]
+        assert files
+        paths += [f"{target}/{path}" for path in files]
+    assert [path for path in paths if f" ./{path}\n" not in listing] == []
     assert ".pyc" not in listing
     assert " root/root " in listing
     conffiles = subprocess.check_output(["dpkg-deb", "-I", deb, "conffiles"], text=True)

@@ -7,7 +7,8 @@ import re
 import subprocess
 
 import pytest
-from conftest import REPO
+
+from tests.support import REPO
 
 MAN = REPO / "kernel/man"
 PAGES = sorted(MAN.glob("*.[1-8]"))

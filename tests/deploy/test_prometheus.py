@@ -3,7 +3,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +11,9 @@ import urllib.request
 
 import pytest
 import yaml
-from conftest import REPO, scrape
+
+from tests.support import REPO
+from tests.support import prometheus as support
 
 CONFIG = REPO / "deploy/prometheus/prometheus.yml"
 DASHBOARD = REPO / "deploy/grafana/host-overview.json"
@@ -25,57 +26,15 @@ def panels():
             for target in panel["targets"]]  # fmt: skip
 
 
-class Prometheus:
-    def __init__(self, url):
-        self.url = url
-
-    def query(self, expression):
-        """The samples of an instant query: labels and value."""
-        query = urllib.parse.urlencode({"query": expression})
-        with urllib.request.urlopen(f"{self.url}/api/v1/query?{query}", timeout=30) as answer:
-            result = json.load(answer)["data"]["result"]
-        return [(sample["metric"], float(sample["value"][1])) for sample in result]
-
-    def wait_for(self, expression, seconds=60):
-        deadline = time.monotonic() + seconds
-        while not (found := self.query(expression)):
-            assert time.monotonic() < deadline, f"nothing for {expression} in {seconds} s"
-            time.sleep(0.5)
-        return found
-
-
 @pytest.fixture(scope="module")
 def prometheus(lab, tmp_path_factory):
-    """Debian's Prometheus with the project's configuration, pointed at the lab."""
-    folder = tmp_path_factory.mktemp("prometheus")
+    """With the project's configuration, pointed at the lab."""
     config = yaml.safe_load(CONFIG.read_text())
     config["global"]["scrape_interval"] = f"{INTERVAL}s"
     target = urllib.parse.urlsplit(lab.metrics_url).netloc
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [target]
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{sock.getsockname()[1]}"
-    command = [
-        "prometheus", f"--config.file={folder}/prometheus.yml", f"--web.listen-address={address}",
-        f"--storage.tsdb.path={folder}/data", "--log.level=warn",
-    ]  # fmt: skip
-    with subprocess.Popen(command) as process:
-        try:
-            server = Prometheus(f"http://{address}")
-            deadline = time.monotonic() + 60
-            while True:
-                try:
-                    urllib.request.urlopen(f"{server.url}/-/ready", timeout=5).close()
-                    break
-                except OSError:
-                    assert process.poll() is None
-                    assert time.monotonic() < deadline
-                    time.sleep(0.2)
-            server.wait_for("up == 1")
-            yield server
-        finally:
-            process.terminate()
+    with support.prometheus(tmp_path_factory.mktemp("prometheus"), config) as server:
+        yield server
 
 
 def test_configuration_is_good():
@@ -130,6 +89,6 @@ def test_every_panel_has_data(busy, prometheus, title, expression):
 
 
 def test_scrape_has_the_metrics_that_the_dashboard_names(lab):
-    names = {name for name, _ in scrape(lab.metrics_url)}
+    names = {name for name, _ in lab.scrape()}
     used = {word for _, expr in panels() for word in re.findall(r"pidinfod_\w+", expr)}
     assert used <= names

@@ -4,16 +4,20 @@
 Prints for each its PID and what its certificate has to say, as the one who did it knows.
 """
 
+import ctypes
 import json
 import os
+import platform
 import pty
 import signal
+import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 SCENARIOS = {}
+PYTHON = Path(sys.executable).name
 
 
 def scenario(function):
@@ -25,8 +29,29 @@ def start(*argv, **options):
     return subprocess.Popen(argv, stderr=subprocess.DEVNULL, text=True, **options)
 
 
+def by_script(script, **options):
+    return start(sys.executable, "-c", script, **options)
+
+
+def without_main_thread(does):
+    """A script of which only another thread goes on."""
+    return (
+        "import ctypes, threading, time\n"
+        f"threading.Thread(target=lambda: ({does})).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+
+
 def first_line(process):
     return process.stdout.readline().strip()
+
+
+def has_ended(stat):
+    """Whether the process of a /proc/PID/stat is dead, or reaped already."""
+    try:
+        return ") Z " in stat.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def until(holds):
@@ -64,6 +89,108 @@ def cron_jobs_pkill():
     job = "pkill -TERM -fx 'sleep 1000[7]' & echo $!; wait"
     killer = int(start("sh", "-c", job, stdout=subprocess.PIPE).communicate()[0])
     return ended(victim, "SIGTERM", sent_by("pkill", killer), comm="sleep")
+
+
+def killed_without_main_thread(name):
+    victim = by_script(without_main_thread("time.sleep(60)"))
+    until(lambda: ") Z " in Path(f"/proc/{victim.pid}/stat").read_text())
+    killer = start("sh", "-c", f"kill -s {name} {victim.pid}; exit 0")
+    killer.wait()
+    return ended(victim, f"SIG{name}", sent_by("sh", killer.pid), comm=PYTHON)
+
+
+@scenario
+def killed_after_the_main_thread_has_left():
+    return killed_without_main_thread("KILL")
+
+
+@scenario
+def terminated_after_the_main_thread_has_left():
+    return killed_without_main_thread("TERM")
+
+
+# A thread with a name of its own; what it does is in its process's name.
+IN_A_THREAD = """
+import ctypes, os, signal, threading, time
+prctl = ctypes.CDLL(None).prctl
+
+def run():
+    prctl(15, b"its-own-name", 0, 0, 0)
+    does()
+
+def start_sleep():
+    pid = os.fork()
+    if pid == 0:
+        prctl(1, signal.SIGTERM, 0, 0, 0)
+        os.execvp("sleep", ["sleep", "10061"])
+    while open(f"/proc/{pid}/comm").read() != "sleep\\n":
+        time.sleep(0.01)
+    print(pid, flush=True)
+    return pid
+
+def does():
+    DOES
+
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+
+
+def in_a_thread(does, then="pass"):
+    """The process, and the victim that its thread has started."""
+    script = IN_A_THREAD.replace("DOES", does) + then
+    process = by_script(script, stdout=subprocess.PIPE)
+    return process, int(first_line(process))
+
+
+@scenario
+def killed_by_a_thread_with_a_name_of_its_own():
+    killer, victim = in_a_thread("os.kill(start_sleep(), 9)", "os.wait()")
+    assert killer.wait() == 0
+    blame = {"signal": "SIGKILL", **sent_by(PYTHON, killer.pid)}
+    return victim, {
+        "comm": "sleep", "signal": "SIGKILL", "ppid": killer.pid, "parent_comm": PYTHON,
+        "blame": blame,
+    }  # fmt: skip
+
+
+@scenario
+def death_signal_when_the_thread_ends_that_forked():
+    """PR_SET_PDEATHSIG is of that thread; its process lives on."""
+    parent, victim = in_a_thread("start_sleep()", "os.wait(); time.sleep(0.5)")
+    assert parent.wait() == 0
+    blame = {"signal": "SIGTERM", **sent_by(PYTHON, parent.pid), "origin": "parent_death"}
+    return victim, {"comm": "sleep", "signal": "SIGTERM", "ppid": parent.pid, "blame": blame}
+
+
+@scenario
+def death_signal_when_the_parent_ends():
+    parent, victim = in_a_thread("start_sleep(); os._exit(0)")
+    assert parent.wait() == 0
+    gone = Path(f"/proc/{victim}/stat")
+    until(lambda: has_ended(gone))
+    blame = {"signal": "SIGTERM", **sent_by(PYTHON, parent.pid), "origin": "parent_death"}
+    return victim, {"comm": "sleep", "signal": "SIGTERM", "blame": blame}
+
+
+TRACER = """
+import ctypes
+seize, exitkill = 0x4206, 1 << 20
+ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+ptrace.argtypes = [ctypes.c_long] * 4
+assert ptrace(seize, VICTIM, 0, exitkill) == 0, ctypes.get_errno()
+"""
+
+
+@scenario
+def tracer_ends():
+    """PTRACE_O_EXITKILL."""
+    victim = start("sleep", "10061")
+    tracer = by_script(TRACER.replace("VICTIM", str(victim.pid)))
+    assert tracer.wait() == 0
+    blame = {"origin": "tracer_exit", "sender_pid": tracer.pid, "sender_comm": PYTHON}
+    return ended(victim, "SIGKILL", blame, comm="sleep")
 
 
 def stubborn(trap):
@@ -113,25 +240,30 @@ def systemd_stops_a_unit():
     }  # fmt: skip
 
 
-@scenario
-def oom_killer():
+def out_of_memory(comm, *eater):
     """In a memory cgroup, of either version."""
-    eater = "exec tail /dev/zero"
     if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
         limits = ["-p", "MemoryMax=32M", "-p", "MemorySwapMax=0"]
-        victim = start("systemd-run", "--scope", "-qG", *limits, "sh", "-c", eater)
-        return ended(victim, "SIGKILL", from_kernel("oom"), comm="tail", oom=True)
+        victim = start("systemd-run", "--scope", "-qG", *limits, *eater)
+        return ended(victim, "SIGKILL", from_kernel("oom"), comm=comm, oom=True)
     group = Path(f"/sys/fs/cgroup/memory/deaths-{os.getpid()}")
     group.mkdir()
     (group / "memory.limit_in_bytes").write_text("32M")
-    victim = start("sh", "-c", f"echo $$ > {group}/cgroup.procs; {eater}")
-    told = ended(victim, "SIGKILL", from_kernel("oom"), comm="tail", oom=True)
+    victim = start("sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh", *eater)
+    told = ended(victim, "SIGKILL", from_kernel("oom"), comm=comm, oom=True)
     group.rmdir()
     return told
 
 
-def by_script(script):
-    return start(sys.executable, "-c", script)
+@scenario
+def oom_killer():
+    return out_of_memory("tail", "tail", "/dev/zero")
+
+
+@scenario
+def oom_killer_after_the_main_thread_has_left():
+    eat = "time.sleep(0.5), b'x' * (1 << 28)"
+    return out_of_memory(PYTHON, sys.executable, "-c", without_main_thread(eat))
 
 
 @scenario
@@ -161,6 +293,39 @@ def alarm():
         "signal.alarm(1)\nwhile True: pass"
     )
     return ended(by_script(script), "SIGALRM", from_kernel("timer"))
+
+
+def queued(code):
+    """Sent by rt_sigqueueinfo(2) with a siginfo that claims to come from elsewhere."""
+    victim = start("sleep", "100")
+    info = struct.pack("=3i", signal.SIGTERM, 0, code).ljust(128, b"\0")
+    number = {"x86_64": 129, "aarch64": 138}[platform.machine()]
+    assert not ctypes.CDLL(None).syscall(number, victim.pid, signal.SIGTERM, info)
+    return ended(victim, "SIGTERM", sent_by(PYTHON, os.getpid()))
+
+
+@scenario
+def sender_that_claims_to_be_a_timer():
+    return queued(-2)  # SI_TIMER
+
+
+@scenario
+def sender_that_claims_to_be_asynchronous_io():
+    return queued(-4)  # SI_ASYNCIO
+
+
+@scenario
+def posix_timer():
+    script = (
+        "import ctypes, signal, struct, time\n"
+        "libc, timer = ctypes.CDLL(None, use_errno=True), ctypes.c_void_p()\n"
+        "event = struct.pack('=Qii', 0, signal.SIGTERM, 0).ljust(64, b'\\0')\n"
+        "soon = struct.pack('=4q', 0, 0, 0, 10**8)\n"
+        "assert not libc.timer_create(time.CLOCK_MONOTONIC, event, ctypes.byref(timer))\n"
+        "assert not libc.timer_settime(timer, 0, soon, None)\n"
+        "while True: pass"
+    )
+    return ended(by_script(script), "SIGTERM", from_kernel("timer"))
 
 
 @scenario

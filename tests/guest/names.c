@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * names N: N programs of as many names, each of which forks once; the children end
- * with as many statuses. So more keys than a small map has room for. Prints the
- * forks, execs and exits that this took, its own included.
+ * names N: N programs of as many names, each of which forks once and sends itself a
+ * signal that it ignores; the children end with up to 256 statuses. So more keys than
+ * a small map has room for. Prints the forks, execs, exits and ignored signals that
+ * this took, its own included.
  */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "roles.h"
@@ -25,8 +27,9 @@ static int named(int number)
 
 	CHECK(pid >= 0);
 	if (!pid)
-		_exit(number);
-	CHECK(reap(pid) == number);
+		_exit(number & 255);
+	CHECK(reap(pid) == (number & 255));
+	CHECK(signal(SIGUSR1, SIG_IGN) != SIG_ERR && !raise(SIGUSR1));
 	return 0;
 }
 
@@ -41,7 +44,7 @@ int main(int argc, char **argv)
 		return named(atoi(role + strlen(PREFIX)));
 	CHECK(argc == 2);
 	total = atoi(argv[1]);
-	CHECK(total > 0 && total < 256);
+	CHECK(total > 0 && total < 10000);
 	for (i = 0; i < total; i++) {
 		snprintf(name, sizeof(name), PREFIX "%d", i);
 		path = role_path(name);
@@ -57,7 +60,7 @@ int main(int argc, char **argv)
 		snprintf(name, sizeof(name), PREFIX "%d", i);
 		forget_role(name);
 	}
-	printf("{\"forks\": %d, \"execs\": %d, \"exits\": %d}\n", 2 * total, total + 1,
-	       2 * total + 1);
+	printf("{\"forks\": %d, \"execs\": %d, \"exits\": %d, \"ignored\": %d}\n", 2 * total,
+	       total + 1, 2 * total + 1, total);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -31,9 +32,13 @@
 #define BIT(sig)	(1UL << ((sig) - 1))
 #define ALL	(~0UL)
 
-enum origin { USER, KERNEL, TIMER, FAULT, CHILD, TERMINAL, IO, LIMIT, SECCOMP, OTHER, ORIGINS };
+enum origin {
+	USER, KERNEL, TIMER, FAULT, CHILD, TERMINAL, IO, LIMIT, SECCOMP, OTHER, PARENT_DEATH,
+	TRACER_EXIT, PID_NAMESPACE, ORIGINS,
+};
 static const char *const origins[] = {
 	"user", "kernel", "timer", "fault", "child", "terminal", "io", "limit", "seccomp", "other",
+	"parent_death", "tracer_exit", "pid_namespace",
 };
 
 enum result { DELIVERED, IGNORED, ALREADY_PENDING, OVERFLOW_FAIL, LOSE_INFO, RESULTS };
@@ -86,7 +91,7 @@ static int take(int sig)
 	return info.si_code;
 }
 
-/* As fork(), but the child's end raises this signal, or none. */
+/* As fork(), but the child's end raises this signal, or none; or with flags of clone(2). */
 static pid_t start(int exit_signal)
 {
 	pid_t pid;
@@ -538,7 +543,7 @@ static void children(void)
 	}
 }
 
-/* To a child, when its parent ends: sent by the parent, as the kernel has it. */
+/* To a child, when its parent ends. */
 static void orphan(int sig)
 {
 	int ready[2];
@@ -548,7 +553,7 @@ static void orphan(int sig)
 	if (!start(0)) {
 		CHECK(!prctl(PR_SET_PDEATHSIG, sig));
 		put("r", ready[1]);
-		expect(sig, USER);
+		expect(sig, PARENT_DEATH);
 		exit(0);
 	}
 	CHECK(read(ready[0], &byte, 1) == 1);
@@ -559,6 +564,47 @@ static void orphans(void)
 	orphan(SIGUSR2);
 	orphan(SIGTERM);
 	orphan(SIGRTMAX);
+}
+
+/* To a process, when that one ends which traces it. */
+static void tracers(void)
+{
+	pid_t tracee, tracer;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		tracee = start(0);
+		if (!tracee)
+			for (;;)
+				pause();
+		tracer = start(0);
+		if (!tracer) {
+			CHECK(!ptrace(PTRACE_SEIZE, tracee, NULL, PTRACE_O_EXITKILL));
+			_exit(0);
+		}
+		CHECK(!reap(tracer));
+		CHECK(WTERMSIG(reap(tracee)) == SIGKILL);
+		note(SIGKILL, TRACER_EXIT, DELIVERED);
+	}
+}
+
+/* To all processes of a PID namespace, when the first one ends. */
+static void namespaces(void)
+{
+	pid_t init;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		init = start(CLONE_NEWPID);
+		if (!init) {
+			if (!start(0))
+				for (;;)
+					pause();
+			_exit(0);
+		}
+		CHECK(!reap(init));
+		note(SIGKILL, PID_NAMESPACE, DELIVERED);
+	}
 }
 
 /* I/O and limits. */
@@ -659,6 +705,8 @@ int main(void)
 	in_child(session);
 	in_child(children);
 	in_child(orphans);
+	in_child(tracers);
+	in_child(namespaces);
 	in_child(io);
 	while (waitpid(-1, NULL, __WALL) > 0)
 		;

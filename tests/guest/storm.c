@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * storm signals N | storm lives N: N signals from 2 senders to 3 targets, one that
- * handles them, one that ignores them and one that blocks them; or N processes that
- * end at once, every third by a signal. Prints what the calls said was done.
+ * storm signals N | storm lives N | storm execs N: N signals from 2 senders to 3
+ * targets, one that handles them, one that ignores them and one that blocks them; or N
+ * processes that end at once, every third by a signal; or N execs by 2 processes, with an
+ * argument if one is given. Prints what the calls said was done.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -168,11 +169,48 @@ static int lives(long total)
 	return 0;
 }
 
+#define EXECS	"storm-exec"
+
+/* This program so many times, one after the other in one process. */
+static void exec_in_a_row(const char *path, long total, char *argument)
+{
+	char left[24];
+
+	if (!total)
+		_exit(0);
+	snprintf(left, sizeof(left), "%ld", total - 1);
+	execl(path, path, left, argument, NULL);
+	CHECK(!"exec");
+}
+
+static int execs(long total, char *argument)
+{
+	const char *path = role_path(EXECS);
+	pid_t pids[2];
+	int k;
+
+	for (k = 0; k < 2; k++) {
+		pids[k] = fork();
+		CHECK(pids[k] >= 0);
+		if (!pids[k]) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			exec_in_a_row(path, (total + k) / 2, argument);
+		}
+	}
+	for (k = 0; k < 2; k++)
+		reap(pids[k]);
+	forget_role(EXECS);
+	printf("{\"execs\": %ld}\n", total);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *role = role_of(argv[0]);
 	int k;
 
+	if (!strcmp(role, EXECS))
+		exec_in_a_row(argv[0], atol(argv[1]), argv[2]);
 	for (k = 0; k < TARGETS; k++)
 		if (argc == 2 && !strcmp(role, targets[k])) {
 			map_shared(atoi(argv[1]));
@@ -184,6 +222,8 @@ int main(int argc, char **argv)
 			sender(k);
 			return 0;
 		}
-	CHECK(argc == 3 && atol(argv[2]) > 0);
+	CHECK(argc >= 3 && atol(argv[2]) > 0);
+	if (argv[1][0] == 'e')
+		return execs(atol(argv[2]), argv[3]);	/* or NULL */
 	return argv[1][0] == 's' ? signals(atol(argv[2])) : lives(atol(argv[2]));
 }

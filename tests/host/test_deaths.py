@@ -8,33 +8,16 @@ import sys
 import time
 
 import pytest
-from conftest import REPO, Daemon
 
-from pidinfod.cli import deaths as client
+from tests.support import REPO
+from tests.support.daemon import COMMAND, Daemon, pidinfod
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory, tracefs):
-    folder = tmp_path_factory.mktemp("deaths")
-    config = folder / "config.yml"
-    config.write_text(f"socket: {folder}/socket\n")
-    running = Daemon(folder, "--config", str(config))
-    running.wait_until_ready()
-    running.path, running.config = folder / "socket", config
-    yield running
-    status, errors = running.stop()
-    assert status == 0, errors
-    assert not running.path.exists()
-
-
-def death_of(daemon, pid):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        found = client.ask(daemon.path, pid=pid, limit=1)
-        if found:
-            return found[0]
-        time.sleep(0.05)
-    pytest.fail(f"the death of {pid} was not told")
+def daemon(tmp_path_factory, root):
+    with Daemon(tmp_path_factory.mktemp("deaths")) as running:
+        yield running
+    assert not running.socket.exists()
 
 
 def start(*argv, **options):
@@ -50,18 +33,17 @@ def test_last_thread_counts(daemon):
     )
     child = start(sys.executable, "-c", script)
     assert child.wait() == 5
-    death = death_of(daemon, child.pid)
+    death = daemon.death(child.pid)
     assert (death["exit_code"], death["age_ns"] > 0.5e9) == (5, True)
 
 
 def test_command(daemon):
     child = start("sh", "-c", "kill -KILL $$")
     child.wait()
-    death = death_of(daemon, child.pid)
-    command = [sys.executable, "-m", "pidinfod", "deaths", "--socket", str(daemon.path)]
+    death = daemon.death(child.pid)
 
     def run(*args):
-        return subprocess.run([*command, *args], cwd=REPO, capture_output=True, text=True)
+        return pidinfod("deaths", "--socket", daemon.socket, *args)
 
     told = run("--format", "json", "--signal", "kill", "--since", "1m").stdout.splitlines()
     assert death in [json.loads(line) for line in told]
@@ -70,9 +52,7 @@ def test_command(daemon):
     assert run("--group", "nobody-has-this").stdout == ""
     bad = run("--since", "yesterday")
     assert (bad.returncode, len(bad.stderr.splitlines())) == (2, 1)
-    none = subprocess.run(
-        [*command[:4], "--socket", "/nonexistent"], cwd=REPO, capture_output=True, text=True
-    )
+    none = pidinfod("deaths", "--socket", "/nonexistent")
     assert (none.returncode, len(none.stderr.splitlines())) == (1, 1)
 
 
@@ -80,14 +60,10 @@ def test_once_of_the_dead(daemon):
     """The daemon answers for it; a PID that nobody had is nobody."""
     child = start("sh", "-c", "exit 43")
     child.wait()
-    death = death_of(daemon, child.pid)
+    death = daemon.death(child.pid)
 
     def once(pid):
-        command = [sys.executable, "-m", "pidinfod", "--config", str(daemon.config)]
-        return subprocess.run(
-            [*command, "--once", str(pid), "--format", "json"],
-            cwd=REPO, capture_output=True, text=True,
-        )  # fmt: skip
+        return pidinfod("--config", daemon.config, "--once", str(pid), "--format", "json")
 
     answer = once(child.pid)
     assert answer.returncode == 0
@@ -96,16 +72,13 @@ def test_once_of_the_dead(daemon):
 
 
 def test_command_reads_the_daemons_configuration(daemon):
-    command = [sys.executable, "-m", "pidinfod", "deaths", "--config", str(daemon.config)]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
+    done = pidinfod("deaths", "--config", daemon.config)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_follow(daemon):
-    command = [sys.executable, "-m", "pidinfod", "deaths", "--socket", str(daemon.path)]
-    with subprocess.Popen(
-        [*command, "--follow", "--since", "0s"], cwd=REPO, stdout=subprocess.PIPE, text=True
-    ) as following:
+    command = [*COMMAND, "deaths", "--socket", daemon.socket, "--follow", "--since", "0s"]
+    with subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, text=True) as following:
         time.sleep(1)
         child = start("sh", "-c", "exit 41")
         child.wait()

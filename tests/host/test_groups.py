@@ -11,19 +11,16 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Daemon, scrape
+
+from tests.support.cgroups import UNIFIED, remove
+from tests.support.daemon import Daemon
 
 ID = "0123456789abcdef" * 4
 ME = os.getpid()
-UNIFIED = Path(
-    next(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()
-         if line.split()[2] == "cgroup2")
-)  # fmt: skip
 NOBODY = 65534
-MAPS = ("group_of", "placements")
+MAPS = ("processes", "placements")
 
 CONFIG = r"""
-socket: {folder}/socket
 groups:
   - name: early-comm
     comm: [quick{me}]
@@ -69,15 +66,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def daemon(folder, tracefs):
-    config = folder / "config.yml"
-    config.write_text(CONFIG.format(folder=folder, **PARAMETERS))
-    running = Daemon(folder, "--config", str(config))
-    running.wait_until_ready()
-    yield running
-    status, errors = running.stop()
-    assert status == 0, errors
-    assert "Traceback" not in errors
+def daemon(folder, root):
+    with Daemon(folder, CONFIG.format(folder=folder, **PARAMETERS)) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -96,14 +87,7 @@ def cgroup():
 
     yield make
     for folder in reversed(made):
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                folder.rmdir()
-                break
-            except OSError:  # its processes are on their way out
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        remove(folder)
 
 
 @contextlib.contextmanager
@@ -124,7 +108,7 @@ def wait_for(daemon, expected, **labels):
     """Until so many processes are in a group: user space places them in its own time."""
     deadline = time.monotonic() + 20
     while True:
-        found = scrape(daemon.url)
+        found = daemon.scrape()
         if (count := found.value("pidinfod_group_processes", **labels)) == expected:
             return found
         assert time.monotonic() < deadline, (labels, count)
@@ -139,7 +123,7 @@ def wait_for_execs(daemon, before, expected):
     """Until user space has counted those that it was told of."""
     deadline = time.monotonic() + 20
     while True:
-        after = scrape(daemon.url)
+        after = daemon.scrape()
         execs = {
             group: delta(before, after, "pidinfod_execs_total", group=group) for group in expected
         }
@@ -150,15 +134,12 @@ def wait_for_execs(daemon, before, expected):
 
 
 def dropped(before, after):
-    """By cause, what was not counted."""
-    found = {dict(labels)["cause"]: delta(before, after, name, **dict(labels))
-             for name, labels in after if name == "pidinfod_dropped_total"}  # fmt: skip
-    # A program that interrupts another is not run; a timer of anyone's on this machine may.
-    return {cause: n for cause, n in found.items() if n and cause != "probe_missed"}
+    """By event and cause, what was not counted."""
+    return after.since(before).table("pidinfod_dropped_total", "event", "cause")
 
 
 def test_declared_groups_are_zero_from_the_start(daemon):
-    found = scrape(daemon.url)
+    found = daemon.scrape()
     names = {name for name, labels in found if ("group", "never") in labels}
     # What is told of the signals of a group's processes takes a process.
     with_groups = {
@@ -167,7 +148,7 @@ def test_declared_groups_are_zero_from_the_start(daemon):
     }  # fmt: skip
     assert names == with_groups
     assert {found[key] for key in found if ("group", "never") in key[1]} == {0}
-    for reason in ("gone", "exec", "denied", "full"):
+    for reason in ("gone", "exec", "unreadable", "full", "slow"):
         labels = frozenset({("reason", reason)})
         assert ("pidinfod_group_misses_total", labels) in found
 
@@ -186,7 +167,7 @@ KINDS = {
 def test_each_kind_of_rule(daemon, folder, cgroup, group):
     argv, path = KINDS[group]
     argv = [part.format(folder=folder) for part in argv]
-    before = scrape(daemon.url)
+    before = daemon.scrape()
     with started(7, *argv, preexec_fn=cgroup(path) if path else None):
         after = wait_for(daemon, 7, group=group)
         assert delta(before, after, "pidinfod_execs_total", group=group) == 7
@@ -195,9 +176,21 @@ def test_each_kind_of_rule(daemon, folder, cgroup, group):
     assert delta(before, after, "pidinfod_exits_total", **killed) == 7
 
 
+def test_zombies_of_a_unit(daemon, cgroup):
+    """What they died as they stay, though they have no command line any more."""
+    enter = cgroup(f"a.slice/job-{ME}.service/below")
+    with started(7, "sleep", "10007", preexec_fn=enter) as processes:
+        wait_for(daemon, 7, group="by-unit", state="S")
+        for process in processes:
+            process.kill()
+        found = wait_for(daemon, 7, group="by-unit", state="Z")
+        assert found.value("pidinfod_group_processes", group="sleep", state="Z") == 0
+    wait_for(daemon, 0, group="by-unit")
+
+
 def test_name_alone_is_exact_for_the_briefest(daemon, folder):
     """Whether user space is asked (declared after a rule on more) or not (before)."""
-    before = scrape(daemon.url)
+    before = daemon.scrape()
     for name, count in ((f"quick{ME}", 1009), (f"late{ME}", 503), (f"shadow{ME}", 11)):
         for _ in range(count):
             subprocess.run([folder / name, "-c", ":"], check=True)
@@ -215,7 +208,7 @@ def test_children_stay_but_for_an_earlier_group(daemon, folder):
     """
     shell = f"{folder}/late{ME} -c 'sleep 10009.{ME}; :'"
     script = f"sleep 10009.{ME} & sleep 10039.{ME} & {shell} & wait"
-    before = scrape(daemon.url)
+    before = daemon.scrape()
     with started(1, folder / "launch", "-c", script):
         # The launcher, of three sleeps the two that no earlier group takes, and a shell.
         wait_for(daemon, 4, group="family")
@@ -229,7 +222,7 @@ def test_children_stay_but_for_an_earlier_group(daemon, folder):
 def test_brief_children_of_one_that_was_placed(daemon, folder):
     """The kernel alone keeps them in the group: exact, however short their lives."""
     script = f"read _; i=0; while [ $i -lt 211 ]; do {folder}/late{ME} -c :; i=$((i+1)); done"
-    before = scrape(daemon.url)
+    before = daemon.scrape()
     with started(1, folder / "launch", "-c", script, stdin=subprocess.PIPE) as [launcher]:
         wait_for(daemon, 1, group="family")
         launcher.communicate(b"\n")
@@ -271,10 +264,10 @@ def test_exec_by_a_thread_that_is_not_the_main_one(daemon, folder):
         "threading.Thread(target=go).start()\n"
         "time.sleep(9)\n"
     )
-    before = scrape(daemon.url)
+    before = daemon.scrape()
     for _ in range(101):
         subprocess.run([sys.executable, "-c", script.format(0)], check=True)
-    after = scrape(daemon.url)
+    after = daemon.scrape()
     for name in MAPS:
         grown = delta(before, after, "pidinfod_map_entries", map=name)
         assert grown < 50, name  # what else came up on this machine
@@ -298,18 +291,18 @@ def test_threads_of_a_placed_process(daemon, folder, tmp_path):
         "for _ in range(3): threading.Thread(target=run).start()\n"
         "ready.wait()\n"
     )
-    before = scrape(daemon.url)
+    before = daemon.scrape()
     subprocess.run(
         [folder / "opt/threads", "-c", script], check=True, env=dict(os.environ, PYTHONHOME="/usr")
     )
-    after = scrape(daemon.url)
+    after = daemon.scrape()
     ours = {"sender": "by-exe", "target": "by-exe", "signal": "SIGUSR1", "result": "ignored"}
     assert delta(before, after, "pidinfod_signals_generated_total", **ours) == 3 * 211
 
 
 def test_storm_leaves_nothing(daemon, folder):
     """Execs that user space is told of, in a row; most are gone when it looks."""
-    before = scrape(daemon.url)
+    before = daemon.scrape()
     script = f"i=0; while [ $i -lt 2003 ]; do {folder}/shadow{ME} -c :; i=$((i+1)); done"
     subprocess.run(["sh", "-c", script], check=True)
     after = wait_for_execs(daemon, before, {f"shadow{ME}": 2003})
@@ -319,50 +312,35 @@ def test_storm_leaves_nothing(daemon, folder):
     assert dropped(before, after) == {}
 
 
-def test_those_that_run_already(folder, tmp_path, tracefs):
+def test_those_that_run_already(folder, tmp_path, root):
     """Placed at the start by the same rules, children of a group that keeps them too."""
-    config = tmp_path / "config.yml"
-    config.write_text(CONFIG.format(folder=folder, **PARAMETERS).replace(
-        f"{folder}/socket", f"{tmp_path}/socket"))  # fmt: skip
+    config = CONFIG.format(folder=folder, **PARAMETERS)
     script = f"sleep 10009.{ME} & sleep 10039.{ME} & sleep 10009.{ME} & wait"
     with started(5, folder / "opt/sleep", "10007"), started(3, folder / "launch", "-c", script):
         time.sleep(0.5)
-        running = Daemon(tmp_path, "--config", str(config))
-        running.wait_until_ready()
-        try:
-            found = scrape(running.url)
-            processes = "pidinfod_group_processes"
-            assert found.value(processes, group="by-exe") == 5
-            assert found.value(processes, group="family") == 3 + 6
-            assert found.value(processes, group="by-cmdline") == 3
-        finally:
-            status, errors = running.stop()
-        assert status == 0, errors
+        with Daemon(tmp_path, config) as running:
+            found = running.scrape()
+    processes = "pidinfod_group_processes"
+    assert found.value(processes, group="by-exe") == 5
+    assert found.value(processes, group="family") == 3 + 6
+    assert found.value(processes, group="by-cmdline") == 3
 
 
-def test_gauges_of_a_name_stay_for_a_while_and_those_of_declared_groups(tmp_path, tracefs):
-    config = tmp_path / "config.yml"
+def test_gauges_of_a_name_stay_for_a_while_and_those_of_declared_groups(tmp_path, root):
     declared = "groups:\n- name: never\n  comm: [never]\n"
-    config.write_text(f"socket: {tmp_path}/socket\ngroup_ttl: 2\n{declared}")
     shutil.copy("/usr/bin/sleep", tmp_path / f"ttl{ME}")
-    running = Daemon(tmp_path, "--config", str(config))
-    running.wait_until_ready()
 
-    def groups():
-        found = scrape(running.url)
-        return {dict(labels)["group"]: found.value("pidinfod_group_processes", **dict(labels))
-                for name, labels in found if name == "pidinfod_group_processes"}  # fmt: skip
+    def groups(running):
+        return dict(running.scrape().table("pidinfod_group_processes", "group"))
 
-    try:
-        assert f"ttl{ME}" not in groups()
+    with Daemon(tmp_path, f"group_ttl: 2\n{declared}") as running:
+        assert (f"ttl{ME}",) not in groups(running)
         with started(3, tmp_path / f"ttl{ME}", "10007"):
             wait_for(running, 3, group=f"ttl{ME}")
         wait_for(running, 0, group=f"ttl{ME}")
-        assert f"ttl{ME}" in groups()
+        assert (f"ttl{ME}",) in groups(running)
         deadline = time.monotonic() + 20
-        while f"ttl{ME}" in (found := groups()):
+        while (f"ttl{ME}",) in (found := groups(running)):
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert found["never"] == 0
-    finally:
-        running.stop()
+        assert found["never",] == 0

@@ -1,123 +1,113 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Placing what runs already, seen in the kernel's map itself."""
+"""Those that ran before the daemon: each process is placed once, its threads are none."""
 
 import os
 import subprocess
-import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from pidinfod.groups.placement import Placer
-from pidinfod.groups.rules import Rules
-from pidinfod.kernel import handoff, libbpf
-from pidinfod.metrics import decode
-from pidinfod.service import daemon
-from pidinfod.service.config import parse
+from tests.support.daemon import Daemon
 
-pytestmark = pytest.mark.usefixtures("tracefs")
-
-CONFIG = parse(f"groups:\n- name: us\n  cmdline: ['^sleep 10061.{os.getpid()}$']\n", "f")
-
+ME = os.getpid()
+CONFIG = f"""
+groups:
+- name: sleeper
+  cmdline: ['^sleep 10061.{ME}$']
+- name: headless
+  comm: [headless{ME}]
+- name: zombie
+  comm: [zombie{ME}]
+"""
 # Its main thread has gone, another lives.
-HEADLESS = (
-    "import ctypes, threading, time\n"
-    "threading.Thread(target=time.sleep, args=(99,)).start()\n"
-    "print(flush=True)\n"
-    "ctypes.CDLL(None).pthread_exit(None)\n"
-)
+HEADLESS = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(99,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+pytestmark = pytest.mark.usefixtures("root")
 
 
-@pytest.fixture
-def loaded():
-    loaded = handoff.load(daemon.settings(CONFIG), 60)
-    yield loaded
-    for handle in loaded.maps.values():
-        os.close(handle.fd)
-    for probe in loaded.probes:
-        for fd in (probe.prog_fd, probe.link_fd):
-            if fd is not None:
-                os.close(fd)
-
-
-def memberships(loaded):
-    """Task to process and group."""
-    found = libbpf.read_plain(loaded.maps["group_of"])
-    return {
-        int.from_bytes(tid, sys.byteorder): decode.MEMBERSHIP.unpack(value)[:2]
-        for tid, value in found.items()
-    }
-
-
-def tasks_of(pid):
-    return {int(name) for name in os.listdir(f"/proc/{pid}/task")}
+def wait_for_state(process, state):
+    stat = Path(f"/proc/{process.pid}/stat")
+    deadline = time.monotonic() + 10
+    while stat.read_text().rpartition(") ")[2][0] != state:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture
 def sleeper():
-    with subprocess.Popen(["sleep", f"10061.{os.getpid()}"]) as process:
-        yield process.pid
+    with subprocess.Popen(["sleep", f"10061.{ME}"]) as process:
+        yield process
         process.kill()
 
 
 @pytest.fixture
-def headless():
-    command = [sys.executable, "-c", HEADLESS]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        process.stdout.readline()
-        while "Z" not in Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2]:
-            pass
-        yield process.pid
+def headless(tmp_path):
+    program = tmp_path / f"headless{ME}"
+    program.symlink_to("/usr/bin/python3")
+    with subprocess.Popen([program, "-c", HEADLESS]) as process:
+        wait_for_state(process, "Z")
+        yield process
         process.kill()
 
 
 @pytest.fixture
-def zombie():
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    yield pid
-    os.waitpid(pid, 0)
+def zombie(tmp_path):
+    program = tmp_path / f"zombie{ME}"
+    program.symlink_to("/bin/true")
+    with subprocess.Popen([program]) as process:
+        wait_for_state(process, "Z")
+        yield process
 
 
-def test_every_task_is_placed_and_none_that_has_ended(sleeper, headless, zombie, loaded):
+@pytest.fixture
+def threads():
     stop = threading.Event()
-    threads = [threading.Thread(target=stop.wait) for _ in range(7)]
+    threads = [threading.Thread(target=stop.wait) for _ in range(211)]
     for thread in threads:
         thread.start()
-    try:
-        Placer(Rules(CONFIG.groups), loaded, CONFIG.procfs).place_running()
-        found = memberships(loaded)
-        assert found[sleeper] == (decode.FIRST_GROUP, sleeper)
-        # All threads of a process are in its group, and that of its name is no declared one.
-        ours = {tid: member for tid, member in found.items() if member[1] == os.getpid()}
-        assert set(ours) == tasks_of(os.getpid())
-        assert len(set(ours.values())) == 1
-        assert ours[os.getpid()][0] > decode.FIRST_GROUP
-        assert {tid for tid, member in found.items() if member[1] == headless} == (
-            tasks_of(headless) - {headless}
-        )
-        assert zombie not in found
-        kernel = {tid for tid, member in found.items() if member[0] == decode.GROUP_KERNEL}
-        assert 2 in kernel  # kthreadd
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    yield
+    stop.set()
+    for thread in threads:
+        thread.join()
 
 
-def test_what_the_kernel_has_told_apart_stays(loaded):
-    """A process that came after the probes is the kernel's; the start does not touch it."""
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        process.stdin.write(b"x\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == b"x\n"  # its exec is done
-        key = process.pid.to_bytes(4, sys.byteorder)
-        before = libbpf.lookup(loaded.maps["group_of"], key)
-        Placer(Rules(CONFIG.groups), loaded, CONFIG.procfs).place_running()
-        after = libbpf.lookup(loaded.maps["group_of"], key)
-        process.communicate()
-    assert before is not None
-    assert after == before
+def test_every_process_is_placed(sleeper, headless, zombie, threads, tmp_path):
+    with Daemon(tmp_path, CONFIG) as daemon:
+        found = daemon.scrape()
+        shown = len([name for name in os.listdir("/proc") if name.isdigit()])
+        processes = found.table("pidinfod_group_processes", "group", "state")
+        assert processes["sleeper", "S"] == 1
+        assert processes["headless", "Z"] == 1  # as /proc has it
+        assert processes["zombie", "Z"] == 1
+        assert processes["kernel", "S"] + processes["kernel", "I"] > 0
+        # None for each of 211 threads.
+        assert abs(found.value("pidinfod_map_entries", map="processes") - shown) < 53
+
+        for process, group in ((sleeper, "sleeper"), (headless, "headless")):
+            process.kill()
+            process.wait()
+            death = daemon.death(process.pid)
+            assert (death["group"], death["blame"]["sender_pid"]) == (group, ME)
+        after = daemon.scrape().since(found)
+        for group in ("sleeper", "headless"):
+            killed = {"signal": "SIGKILL", "target": group, "origin": "user"}
+            assert after.value("pidinfod_signals_generated_total", **killed) == 1
+            ended = {"group": group, "reason": "signaled", "status": "SIGKILL"}
+            assert after.value("pidinfod_exits_total", **ended) == 1
+
+
+def test_what_ended_meanwhile_leaves_nothing(zombie, tmp_path):
+    """A zombie that was there is forgotten when it is reaped."""
+    with Daemon(tmp_path, CONFIG) as daemon:
+        assert daemon.scrape().value("pidinfod_group_processes", group="zombie") == 1
+        zombie.wait()
+        deadline = time.monotonic() + 10
+        while daemon.scrape().value("pidinfod_group_processes", group="zombie"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

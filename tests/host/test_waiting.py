@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Daemon, scrape
 
-pytestmark = pytest.mark.usefixtures("tracefs")
+from tests.support.daemon import Daemon
+
+pytestmark = pytest.mark.usefixtures("root")
 
 RT = "signal.SIGRTMIN + 3"
 # A process that does as its input says; each line is answered when it was done.
@@ -84,7 +85,7 @@ def test_realtime_signals_match_in_order(daemon):
     with puppet() as target:
         target.do(f"signal.signal({RT}, lambda *_: None)")
         target.do(f"signal.pthread_sigmask(signal.SIG_BLOCK, [{RT}])")
-        before = scrape(daemon.url)
+        before = daemon.scrape()
         number = 34 + 3
         os.kill(target.pid, number)
         time.sleep(0.4)
@@ -94,7 +95,7 @@ def test_realtime_signals_match_in_order(daemon):
         target.do(suspend)
         time.sleep(0.3)
         target.do(suspend)
-    after = scrape(daemon.url)
+    after = daemon.scrape()
     labels = {"class": "realtime"}
     counts = [found.value(f"{LATENCY}_count", **labels) for found in (before, after)]
     assert counts[1] - counts[0] == 2
@@ -106,12 +107,12 @@ def test_a_burst_is_matched_to_the_last(daemon):
     burst = 101
     with puppet() as target:
         target.do(f"signal.signal({RT}, lambda *_: None)")
-        before = scrape(daemon.url)
+        before = daemon.scrape()
         target.do(f"signal.pthread_sigmask(signal.SIG_BLOCK, [{RT}])")
         for _ in range(burst):
             os.kill(target.pid, 34 + 3)
         target.do(f"signal.pthread_sigmask(signal.SIG_UNBLOCK, [{RT}])")
-    after = scrape(daemon.url)
+    after = daemon.scrape()
     for name, wanted in ((f"{LATENCY}_count", burst), (UNMATCHED, 0)):
         labels = {"class": "realtime"}
         assert after.value(name, **labels) - before.value(name, **labels) == wanted, name
@@ -122,12 +123,12 @@ def test_standard_signals_wait(daemon):
     with puppet() as target:
         target.do("signal.signal(signal.SIGUSR1, lambda *_: None)")
         target.do("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])")
-        before = scrape(daemon.url)
+        before = daemon.scrape()
         os.kill(target.pid, 10)
         time.sleep(1.4)
         os.kill(target.pid, 10)
         target.do("signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])")
-        after = scrape(daemon.url)
+        after = daemon.scrape()
     assert between(before, after, LATENCY, 1.07, 2.15, **{"class": "standard"}) == 1
 
 
@@ -135,12 +136,12 @@ def test_a_signal_that_kills_is_matched(daemon):
     """It is delivered as SIGKILL."""
     with puppet() as target:
         target.do(f"signal.pthread_sigmask(signal.SIG_BLOCK, [{RT}])")
-        before = scrape(daemon.url)
+        before = daemon.scrape()
         os.kill(target.pid, 34 + 3)
         time.sleep(0.4)
         target.do(f"signal.pthread_sigmask(signal.SIG_UNBLOCK, [{RT}])")
         assert target.process.wait() == -37
-    after = scrape(daemon.url)
+    after = daemon.scrape()
     assert between(before, after, LATENCY, 0.268, 0.537, **{"class": "realtime"}) == 1
 
 
@@ -150,28 +151,26 @@ def test_what_is_not_delivered_is_counted(daemon):
     with puppet() as target:
         target.do(f"signal.signal({RT}, lambda *_: None)")
         target.do(f"signal.pthread_sigmask(signal.SIG_BLOCK, [{RT}])")
-        before = scrape(daemon.url)
+        before = daemon.scrape()
         for _ in range(3):
             os.kill(target.pid, 34 + 3)
         for _ in range(3):
             target.do(f"signal.sigwait([{RT}])")
         os.kill(target.pid, 34 + 3)
         target.do(f"signal.pthread_sigmask(signal.SIG_UNBLOCK, [{RT}])")
-    after = scrape(daemon.url)
+    after = daemon.scrape()
     assert after.value(UNMATCHED, **labels) - before.value(UNMATCHED, **labels) == 3
 
 
-def test_what_was_generated_before_the_start_is_unseen(tmp_path, tracefs):
+def test_what_was_generated_before_the_start_is_unseen(tmp_path, root):
     with puppet() as target:
         target.do(f"signal.signal({RT}, lambda *_: None)")
         target.do(f"signal.pthread_sigmask(signal.SIG_BLOCK, [{RT}])")
         for _ in range(5):
             os.kill(target.pid, 34 + 3)
-        daemon = Daemon(tmp_path)
-        daemon.wait_until_ready()
-        target.do(f"signal.pthread_sigmask(signal.SIG_UNBLOCK, [{RT}])")
-        found = scrape(daemon.url)
-        daemon.stop()
+        with Daemon(tmp_path) as daemon:
+            target.do(f"signal.pthread_sigmask(signal.SIG_UNBLOCK, [{RT}])")
+            found = daemon.scrape()
     assert found.value(UNMATCHED, **{"class": "realtime", "reason": "unseen"}) == 5
     assert found.value(f"{LATENCY}_count", **{"class": "realtime"}) == 0
 
@@ -185,7 +184,7 @@ def scrape_with_queue(daemon, pid):
         return tuple(map(int, status.split("SigQ:\t")[1].split("\n")[0].split("/")))
 
     for _ in range(100):
-        before, found, after = queue(), scrape(daemon.url), queue()
+        before, found, after = queue(), daemon.scrape(), queue()
         if before == after:
             break
     return found, *after
@@ -218,15 +217,14 @@ def test_zombies_and_their_parent(daemon, named_python):
             ["ps", "--ppid", str(parent.pid), "-o", "stat="], text=True
         ).split()
         assert len([state for state in states if state.startswith("Z")]) == 13
-        before = scrape(daemon.url)
+        before = daemon.scrape()
         assert before.value("pidinfod_zombies", parent=group) == 13
-        assert before.value("pidinfod_map_entries", map="zombies") >= 13
         parent.do("[os.waitpid(pid, 0) for pid in kids]")
         deadline = time.monotonic() + 10
-        while scrape(daemon.url).value(f"{family}_count", parent=group) < 13:
+        while daemon.scrape().value(f"{family}_count", parent=group) < 13:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        after = scrape(daemon.url)
+        after = daemon.scrape()
         assert after.value("pidinfod_zombies", parent=group) == 0
     assert after.value(f"{family}_count", parent=group) == 13
     assert between(before, after, family, 1.07, 17.2, parent=group) == 13
@@ -250,7 +248,7 @@ def test_a_main_thread_that_left_is_no_zombie(daemon, named_python):
         while ") Z " not in stat.read_text():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        found = scrape(daemon.url)
+        found = daemon.scrape()
         parent.do("child.kill(); child.wait()")
     assert found.value("pidinfod_group_processes", group=group, state="Z") == 1
     assert found.value("pidinfod_zombies", parent=group) == 0

@@ -11,7 +11,8 @@ import subprocess
 from collections import Counter
 
 import pytest
-from conftest import REPO
+
+from tests.support import REPO
 
 PRELOAD = REPO / "kernel/preload"
 PROGRAMS = REPO / "tests/lab/preload"

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Lab
+
+from tests.support.lab import Lab
 
 SECONDS = int(os.environ.get("PIDINFOD_TORTURE_SECONDS", "20"))
 KMEMLEAK = "/sys/kernel/debug/kmemleak"
