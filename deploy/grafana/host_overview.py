@@ -54,7 +54,7 @@ def build() -> dashboard.Dashboard:
     attached = (
         table.Panel()
         .title("Probes")
-        .description("1: attached. 0: not, for this reason; the metrics it feeds are missing.")
+        .description("1: attached. 0: not; pidinfod_probe_missing_info says why.")
         .datasource(SOURCE)
         .height(8)
         .span(HALF)
@@ -134,8 +134,10 @@ def build() -> dashboard.Dashboard:
         ),
         attached,
         graph(
-            "Not counted", "What was dropped, by cause. Anything above 0 wants a larger map.",
-            "ops", (rate("dropped_total", "cause"), "{{cause}}"),
+            "Lost", "Events that were not counted, and details of those that were, such as their "
+            "groups. What is above 0 for long wants a larger map.",
+            "ops", (rate("dropped_total", "event"), "{{event}}"),
+            (rate("degraded_total", "what"), "{{what}}"),
         ),
     ]  # fmt: skip
     board = (
