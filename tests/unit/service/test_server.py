@@ -185,8 +185,16 @@ def test_no_worker_waits_for_who_does_not_read(tmp_path, app, way):
         assert found.ask("/5").body == b"GET /5"
 
 
-def test_what_many_read_is_counted_once(tmp_path, app, way):
+def test_a_single_answer_may_be_larger(tmp_path, app, way):
     with serving(tmp_path, app, limits=Limits(unread_bytes=len(BIG) - 1)) as found:
+        slow = found.send(b"GET /big HTTP/1.1\r\n\r\n", getattr(found, way))
+        assert slow.recv(5) == b"HTTP/"
+        assert received(slow, len(BIG)) > len(BIG)
+
+
+def test_what_many_read_is_counted_once(tmp_path, app, way):
+    # With room for the small answer that is asked for beside it.
+    with serving(tmp_path, app, limits=Limits(unread_bytes=len(BIG) + 64)) as found:
         slow = [found.send(b"GET /big HTTP/1.1\r\n\r\n", getattr(found, way)) for _ in range(5)]
         assert all(sock.recv(5) == b"HTTP/" for sock in slow)
         assert found.ask("/5").body == b"GET /5"
