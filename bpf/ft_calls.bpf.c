@@ -3,8 +3,6 @@
  * The four system calls of the patched kernel: who called, what came of it and how long
  * it took.
  */
-#define INVALID_SIGNAL	255	/* of all numbers that no signal has */
-
 struct ft_inflight {
 	u64 start_ns;
 	u32 call;

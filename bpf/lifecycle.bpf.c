@@ -5,8 +5,6 @@
 
 #define SIGNAL_GROUP_EXIT	0x00000004
 
-#define STATUS_NONZERO	255	/* of all exit codes but 0 */
-
 #ifndef HAVE_GROUP_DEAD
 #define EEXIST	17
 

@@ -154,10 +154,6 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._records)
 
-    def catch_up(self) -> None:
-        """Take what is still in the ring."""
-        self._drain()
-
     def _boot_time(self) -> float:
         """The wall clock at the boot clock's zero; it moves only when the clock was set."""
         now = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -167,7 +163,7 @@ class Ledger:
 
     def answer(self, wanted: Filter) -> Answer:
         """The deaths that are wanted."""
-        self.catch_up()
+        self._drain()
         with self._lock:
             records, newest = list(self._records), self.recorded
         if wanted.after is None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pidinfod.kernel.layout import text_of
 from pidinfod.kernel.records import BY_COMM, DECLARED, FIXED_GROUP, FREE, GROUP_ENTRY
@@ -42,7 +42,7 @@ class GroupNames(Mapping[int, str]):
     def __getitem__(self, group: int) -> str:
         return self._names.get(group, "other")
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[int]:
         return iter(self._names)
 
     def __len__(self) -> int:

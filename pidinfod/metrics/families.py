@@ -9,6 +9,7 @@ from pidinfod.metrics.schema import Counter
 FAMILIES: tuple[Counter, ...] = (
     *ft_calls.FAMILIES, *signals.FAMILIES, *kills.FAMILIES, *lives.FAMILIES,
 )  # fmt: skip
+CONSTANTS = ft_calls.CONSTANTS | lives.CONSTANTS
 ENUMS = (*ft_calls.ENUMS, *signals.ENUMS, *kills.ENUMS, *lives.ENUMS)
 
 # Why an event was seen and not counted: event and cause. Causes beside a full map are named here.

@@ -9,7 +9,7 @@ from pidinfod.metrics.schema import Counter, Histogram, named, number
 from pidinfod.metrics.signals import SLOTS
 
 CALL = Enum("ft_call", "FT", ("get_pid_info", "ft_fork", "ft_kill", "ft_wait"))
-INVALID_SIGNAL = 255  # bpf/ft_calls.bpf.c: in the place of numbers that no signal has
+INVALID_SIGNAL = 255  # in the place of numbers that no signal has
 
 RESULT = number("result", "u16", 64, lambda error: error_name(error) if error else "ok")
 
@@ -33,5 +33,6 @@ FT_CALL_DURATION = Histogram(
     slots=SLOTS,
 )  # fmt: skip
 
+CONSTANTS = {"INVALID_SIGNAL": INVALID_SIGNAL}
 ENUMS = (CALL,)
 FAMILIES = (FT_CALLS, FT_KILL_SIGNALS, FT_CALL_DURATION)

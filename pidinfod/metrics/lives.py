@@ -10,7 +10,7 @@ from pidinfod.metrics.schema import Counter, Histogram, group, named, number
 FORK_KIND = Enum("fork_kind", "KIND", ("process", "thread", "vfork"))
 FORK_VIA = Enum("fork_via", "VIA", ("native", "ft_fork"))
 EXIT_REASON = Enum("exit_reason", "REASON", ("exited", "signaled", "oom"))
-NONZERO = 255  # bpf/lifecycle.bpf.c: in the place of all exit codes but 0
+NONZERO = 255  # in the place of all exit codes but 0
 
 # Powers of four from a millisecond to a day.
 LIFE_SLOTS = range(19, 47, 2)
@@ -63,6 +63,7 @@ REAP_DELAY = Histogram(
     ("sched_process_free",), declared=(), slots=LIFE_SLOTS,
 )  # fmt: skip
 
+CONSTANTS = {"STATUS_NONZERO": NONZERO}
 ENUMS = (FORK_KIND, FORK_VIA, EXIT_REASON)
 FAMILIES = (
     FORKS, EXECS, EXITS, LIFETIME, SHUTDOWN, ESCALATIONS, OOM_KILLS, REAP_DELAY,

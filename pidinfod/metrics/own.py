@@ -3,40 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
+from prometheus_client.core import InfoMetricFamily, Metric
 
 from pidinfod import __version__
 from pidinfod.kernel.handoff import Loaded
 from pidinfod.metrics.families import FAMILIES
+from pidinfod.metrics.show import by_name, counter, gauge
 from pidinfod.metrics.snapshot import Snapshot
-
-Values = Mapping[Any, float]  # tuples of the labels' values
-
-
-def _counter(name: str, text: str, labels: Sequence[str], values: Values) -> Metric:
-    family = CounterMetricFamily(f"pidinfod_{name}", text, labels=labels)
-    for series, value in values.items():
-        family.add_metric(series, value)
-    return family
-
-
-def _gauge(name: str, text: str, labels: Sequence[str], values: Values) -> Metric:
-    family = GaugeMetricFamily(f"pidinfod_{name}", text, labels=labels)
-    for series, value in values.items():
-        family.add_metric(series, value)
-    return family
-
-
-def _by_name(values: Mapping[str, float]) -> Values:
-    return {(name,): value for name, value in values.items()}
 
 
 def build(has_pid_info: bool) -> Iterable[Metric]:
@@ -45,7 +20,7 @@ def build(has_pid_info: bool) -> Iterable[Metric]:
     yield InfoMetricFamily(
         "pidinfod_build", "What runs here.", value={"version": __version__, "source": source}
     )
-    yield _gauge(
+    yield gauge(
         "ft_supported", "1 when the kernel has get_pid_info and the ft_* calls.", (),
         {(): has_pid_info},
     )  # fmt: skip
@@ -53,24 +28,24 @@ def build(has_pid_info: bool) -> Iterable[Metric]:
 
 def probes(loaded: Loaded, snapshot: Snapshot) -> Iterable[Metric]:
     """What is attached, what not and why, and what it cost."""
-    yield _gauge(
+    yield gauge(
         "probe_attached", "1 when the probe is attached.", ("probe",),
         {(probe.name,): probe.attached for probe in loaded.probes},
     )  # fmt: skip
-    yield _gauge(
+    yield gauge(
         "probe_missing_info", "Why a probe is not attached.", ("probe", "reason"),
         {(probe.name, probe.reason): 1 for probe in loaded.probes if not probe.attached},
     )  # fmt: skip
     stats = snapshot.run_stats
-    yield _counter(
+    yield counter(
         "probe_runs", "Runs, while kernel.bpf_stats_enabled is set.", ("probe",),
         {(name,): stat.runs for name, stat in stats.items()},
     )  # fmt: skip
-    yield _counter(
+    yield counter(
         "probe_run_seconds", "Time in the probe, while kernel.bpf_stats_enabled is set.",
         ("probe",), {(name,): stat.run_ns / 1e9 for name, stat in stats.items()},
     )  # fmt: skip
-    yield _counter(
+    yield counter(
         "probe_missed", "Runs that the kernel left out, as the probe ran already on that CPU.",
         ("probe",), {(name,): stat.misses for name, stat in stats.items()},
     )  # fmt: skip
@@ -78,68 +53,68 @@ def probes(loaded: Loaded, snapshot: Snapshot) -> Iterable[Metric]:
 
 def events(snapshot: Snapshot) -> Iterable[Metric]:
     """What the probes saw and lost, and what groups counted that are not shown any more."""
-    yield _counter(
+    yield counter(
         "events_seen", "What the probes saw: at rest, each was counted or dropped.", ("event",),
-        _by_name(snapshot.seen),
+        by_name(snapshot.seen),
     )  # fmt: skip
-    yield _counter(
+    yield counter(
         "dropped", "Events that were seen and could not be counted.", ("event", "cause"),
         snapshot.dropped,
     )  # fmt: skip
-    yield _counter(
+    yield counter(
         "degraded", "Events that were counted and lost a detail: *_groups, that they are of "
-        "another group than \"other\".", ("what",), _by_name(snapshot.degraded),
+        "another group than \"other\".", ("what",), by_name(snapshot.degraded),
     )  # fmt: skip
-    yield _gauge(
+    yield gauge(
         "recycled",
         "What a family counted for groups that are not shown, as nothing was in them for long. "
         "With the family's own series it makes the total.", ("family",),
         {(family.counted,): snapshot.recycled.get(family.name, 0)
          for family in FAMILIES if family.group_labels and family.name in snapshot.counts},
     )  # fmt: skip
-    yield _counter(
+    yield counter(
         "groups_recycled", "Group ids that were given back.", (), {(): snapshot.groups_recycled}
     )
     if snapshot.misses is not None:
-        yield _counter(
+        yield counter(
             "group_misses",
             "Processes that rules on more than the name could not place, or not by all rules.",
-            ("reason",), _by_name(snapshot.misses),
+            ("reason",), by_name(snapshot.misses),
         )  # fmt: skip
     if snapshot.deaths is not None:
         recorded, remembered = snapshot.deaths
-        yield _counter("deaths_recorded", "Deaths taken from the ring.", (), {(): recorded})
-        yield _gauge("deaths_remembered", "Deaths that can be asked for.", (), {(): remembered})
+        yield counter("deaths_recorded", "Deaths taken from the ring.", (), {(): recorded})
+        yield gauge("deaths_remembered", "Deaths that can be asked for.", (), {(): remembered})
 
 
 def maps(
     loaded: Loaded, snapshot: Snapshot, memory: Mapping[str, int]
 ) -> Iterable[Metric]:
     """How full the maps are, and the memory that the kernel has for them."""
-    yield _gauge("map_entries", "Entries in use.", ("map",), _by_name(snapshot.entries))
-    yield _gauge(
+    yield gauge("map_entries", "Entries in use.", ("map",), by_name(snapshot.entries))
+    yield gauge(
         "map_capacity", "Entries at most.", ("map",),
         {(name,): loaded.maps[name].max_entries for name in snapshot.entries},
     )  # fmt: skip
-    yield _gauge(
+    yield gauge(
         "map_memory_bytes", "Memory of the map, by the kernel's account.", ("map",),
-        _by_name(memory),
+        by_name(memory),
     )  # fmt: skip
 
 
 def reading(snapshot: Snapshot) -> Iterable[Metric]:
     """How reading went."""
     parts = snapshot.failures
-    yield _gauge(
+    yield gauge(
         "read_success", "1 when the part could be read.", ("part",),
         {(part,): part not in snapshot.failed for part in parts},
     )  # fmt: skip
-    yield _counter("read_failures", "Times that it could not.", ("part",), _by_name(parts))
-    yield _gauge(
+    yield counter("read_failures", "Times that it could not.", ("part",), by_name(parts))
+    yield gauge(
         "read_duration_seconds", "Time that reading the part took.", ("part",),
-        _by_name(snapshot.seconds),
+        by_name(snapshot.seconds),
     )  # fmt: skip
-    yield _counter(
+    yield counter(
         "sweep_errors", "Processes that could not be read.", ("errno",),
-        _by_name(snapshot.sweep_errors),
+        by_name(snapshot.sweep_errors),
     )  # fmt: skip

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections import Counter as Totals
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
-from typing import Any
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from pidinfod.kernel.names import signal_set
 from pidinfod.kernel.pid_info import Swept
+from pidinfod.metrics.show import gauge
 
 # As in /proc/PID/stat.
 STATES = ("R", "S", "D", "T", "t", "Z", "I")
@@ -69,43 +69,34 @@ def count_processes(found: Iterable[tuple[Swept, str]]) -> ProcessCounts:
     return counts
 
 
-def _gauge(
-    name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, float]
-) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"pidinfod_{name}", text, labels=labels)
-    for series, value in values.items():
-        family.add_metric(series, value)
-    return family
-
-
 def families(
     counts: ProcessCounts, recent: Iterable[str], declared: Iterable[str]
 ) -> Iterable[Metric]:
     """Gauges of the groups that there were not long ago, and of the declared ones always."""
     names = sorted({*declared, *recent})
-    yield _gauge(
+    yield gauge(
         "group_processes", "Processes, by state as in /proc/PID/stat.", ("group", "state"),
         {(name, state): counts.states[name, state] for name in names for state in STATES},
     )  # fmt: skip
-    yield _gauge(
+    yield gauge(
         "zombies", "Dead processes that their parent has not reaped, by the group of the parent.",
         ("parent",),
         {(name,): counts.zombies[name] for name in sorted({*names, *counts.zombies})},
     )  # fmt: skip
-    yield _gauge(
+    yield gauge(
         "group_signals_pending", "Processes that have the signal pending.", ("group", "signal"),
         counts.pending,
     )  # fmt: skip
-    yield _gauge(
+    yield gauge(
         "group_signals_blocked", "Processes whose main thread blocks the signal.",
         ("group", "signal"), counts.blocked,
     )  # fmt: skip
-    yield _gauge(
+    yield gauge(
         "group_signals_queued",
         "Signals queued for the user of the group's process that is nearest to its limit.",
         ("group",), {(name,): queued for name, (queued, _) in counts.queues.items()},
     )  # fmt: skip
-    yield _gauge(
+    yield gauge(
         "group_signals_queued_limit", "The limit of that process, RLIMIT_SIGPENDING.", ("group",),
         {(name,): limit for name, (_, limit) in counts.queues.items()},
     )  # fmt: skip

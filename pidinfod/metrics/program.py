@@ -79,7 +79,7 @@ def memory_bytes(max_groups: int, cpus: int, given: Mapping[str, int]) -> int:
 
 
 def records_text() -> str:
-    """Includes, enumerations and structures: what all of the program needs first."""
+    """Includes, constants, enumerations and structures: what all of the program needs first."""
     losses = (
         Enum("drop_cause", "DROP", tuple(f"{event}_{cause}" for event, cause in DROPS)),
         Enum("detail", "DEGRADED", DETAILS),
@@ -87,7 +87,8 @@ def records_text() -> str:
     enums = (*records.ENUMS, EVENTS, *losses, *families.ENUMS)
     described = (*enums, *records.STRUCTS)
     includes = "#include <linux/types.h>\n#include <linux/ptrace.h>\n"
-    return "\n".join([includes, *(one.c_text() for one in described)])
+    constants = "".join(f"#define {name}\t{n}\n" for name, n in families.CONSTANTS.items())
+    return "\n".join([includes, constants, *(one.c_text() for one in described)])
 
 
 def families_text() -> str:
