@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import REPO
-from tests.support.daemon import UNSHARED, Daemon
+from tests.support.daemon import SHARED, UNSHARED, Daemon
 from tests.support.lab import Lab
 from tests.support.machine import Guest, Host, Machine
 
@@ -39,7 +39,7 @@ def lab(programs: Path) -> Iterator[Lab]:
     guest = Lab("test")
     guest.run("down", check=False)
     guest.up()
-    guest.configure(UNSHARED)
+    guest.configure(SHARED + UNSHARED)
     guest.copy_in(programs, "/root/src")
     yield guest
     # Fails when the kernel reported anything in all this time.
@@ -63,7 +63,7 @@ def daemon(tmp_path: Path, root: None) -> Iterator[Daemon]:
 def host(programs: Path, root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """This machine, with one daemon for all tests."""
     # Room for all names that come up here, on purpose or not, while the tests run.
-    with Daemon(tmp_path_factory.mktemp("host"), "max_groups: 4096\n") as running:
+    with Daemon(tmp_path_factory.mktemp("host"), f"max_groups: 4096\n{SHARED}") as running:
         yield Host(running, programs)
 
 

@@ -20,6 +20,8 @@ from tests.support.scrape import Scrape, scrape
 
 # What a test has just done is in the next answer, and not one that others asked for before.
 UNSHARED = "share_seconds: 0\n"
+# For a daemon that many tests share: none finds the counts of an earlier one come back with a name.
+SHARED = "group_ttl: 86400\n"
 COMMAND = (sys.executable, "-m", "pidinfod")
 
 

@@ -22,7 +22,13 @@ class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
         return shown + self.value("pidinfod_recycled", family=f"pidinfod_{family}_total")
 
     def since(self, before: Scrape) -> Scrape:
-        """What went up or down; samples that did not change are left out."""
+        """What went up or down; samples that did not change are left out.
+
+        Fails where a name came back that had been recycled: its old counts would pass for new.
+        """
+        for (name, labels), value in self.items():
+            if name == "pidinfod_recycled":
+                assert value >= before.get((name, labels), 0.0), f"came back: {dict(labels)}"
         changes = {key: value - before.get(key, 0.0) for key, value in self.items()}
         return Scrape({key: change for key, change in changes.items() if change})
 
