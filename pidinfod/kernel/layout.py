@@ -83,6 +83,10 @@ class Struct:
         layout = list(self._padded())
         self._c_members = [text for text, _ in layout]
         self._struct = struct.Struct("=" + "".join(code for _, code in layout))
+        # By name, in the order of the members.
+        self._zeros: dict[str, Any] = {
+            member.name: b"" if member.code.endswith("s") else 0 for member in members
+        }
         self._record: Any = namedtuple(name, [member.name for member in members])  # type: ignore[misc]
 
     def _padded(self) -> Iterator[tuple[str, str]]:
@@ -111,11 +115,9 @@ class Struct:
         return self._record._make(self._struct.unpack(raw))
 
     def pack(self, **values: Any) -> bytes:
-        """The bytes of one; members that are not given are zero."""
-        empty: dict[str, Any] = {
-            member.name: b"" if member.code.endswith("s") else 0 for member in self.members
-        }
-        return self._struct.pack(*(empty | values).values())
+        """The bytes of one; members that are not given are zero. Raises struct.error for a member
+        that there is not, or a value that is none of its type."""
+        return self._struct.pack(*(self._zeros | values).values())
 
     def only(self, *names: str) -> struct.Struct:
         """Unpacks nothing but these members, in the order of the structure."""
