@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import logging
 import os
 import struct
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pidinfod.groups import cgroups
 from pidinfod.groups.rules import TEXT_MAX, Facts, Rules
@@ -34,6 +34,7 @@ from pidinfod.proc.procfs import PF_KTHREAD, TICK_NS, parse_stat
 log = logging.getLogger("pidinfod")
 
 REMEMBERED = 4096  # programs
+STAT_BYTES = 4096  # more than /proc/PID/stat has: to read so many takes one call
 
 # Why a process could not be placed, or not by all rules: it was gone, or had gone on to another
 # program, before it was looked at; something of it cannot be read; the map was full; a rule's
@@ -43,7 +44,7 @@ MISSES = ("gone", "exec", "unreadable", "full", "slow")
 _PROGRAM = PROCESS.only("exec_id", "is_dead")
 
 
-def _read(path: Path, size: int = -1) -> bytes:
+def _read(path: Path | str, size: int = -1) -> bytes:
     with open(path, "rb", buffering=0) as file:
         return file.read(size)
 
@@ -102,8 +103,7 @@ def read_facts(folder: Path, comm: bytes, needs: frozenset[str]) -> tuple[Facts,
     return Facts(text_of(comm), **found, uid=uid), unreadable
 
 
-@dataclass(frozen=True)
-class _Running:
+class _Running(NamedTuple):
     pid: int
     ppid: int
     comm: bytes
@@ -112,11 +112,12 @@ class _Running:
 
 
 def _running(proc: Path) -> Iterator[_Running]:
+    """Every process that can be read. Raises OSError when `proc` cannot be listed."""
     for name in os.listdir(proc):
         if not name.isdigit():
             continue
         try:
-            raw = _read(proc / name / "stat")
+            raw = _read(f"{proc}/{name}/stat", STAT_BYTES)
             _, _, fields = parse_stat(raw)
             comm = raw[raw.index(b"(") + 1 : raw.rindex(b")")]
             is_kernel = bool(int(fields[6]) & PF_KTHREAD)
@@ -266,10 +267,11 @@ class Placer:
         assert self._proc is not None
         processes = {process.pid: process for process in _running(self._proc)}
         groups: dict[int, int] = {}
+        # Names are fewer than processes, and a name keeps its id meanwhile.
+        own_group = functools.cache(self._table.own_group)
         for process in processes.values():
             for ancestor in reversed(_unplaced_line(process, processes, groups)):
-                folder = self._proc / str(ancestor.pid)
-                groups[ancestor.pid] = self._place_running(ancestor, folder, groups)
+                groups[ancestor.pid] = self._place_running(ancestor, groups, own_group)
         alive = {int(name) for name in os.listdir(self._proc) if name.isdigit()}
         for pid in processes.keys() - alive:
             self._forget(processes[pid])
@@ -283,21 +285,18 @@ class Placer:
             libbpf.delete(records, key)
 
     def _place_running(
-        self, process: _Running, folder: Path, groups: Mapping[int, int]
+        self, process: _Running, groups: Mapping[int, int], own_group: Callable[[bytes], int]
     ) -> int:
-        """Enter a process whose parent is in `groups`, and give its group."""
-        before = self._exec_id(process.pid)
-        parent = groups.get(process.ppid, GROUP_KERNEL)
-        certain = self._places(*self._children_of(parent))
-        place = None
-        if process.is_kernel:
-            group = GROUP_KERNEL
+        """Enter a process whose parent is in `groups`, and give its group; `own_group` gives that
+        of a name that no rule declares."""
+        place, before = None, None
+        if self._rules.groups and not process.is_kernel:
+            before = self._exec_id(process.pid)
+            place = self._look_at_running(process, groups.get(process.ppid, GROUP_KERNEL))
+        if place is not None:
+            group = self._ids[place]
         else:
-            facts, _ = read_facts(folder, process.comm, self._rules.needs)
-            place = self._rules.place(facts, certain)
-            group = (
-                self._table.own_group(process.comm) if place is None else self._ids[place]
-            )
+            group = GROUP_KERNEL if process.is_kernel else own_group(process.comm)
         record = PROCESS.pack(start_ns=process.start_ns, is_start_rounded=1, group=group)
         entered = libbpf.update(
             self._maps["processes"], key_of(process.pid), record, libbpf.NOEXIST
@@ -311,3 +310,9 @@ class Placer:
             self._remember(exec_id, group)
             self._write(process.pid, exec_id, group)
         return group
+
+    def _look_at_running(self, process: _Running, parent: int) -> int | None:
+        """The place of the rule for a process whose parent is in this group; None without one."""
+        assert self._proc is not None
+        facts, _ = read_facts(self._proc / str(process.pid), process.comm, self._rules.needs)
+        return self._rules.place(facts, self._places(*self._children_of(parent)))

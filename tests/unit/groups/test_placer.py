@@ -7,7 +7,7 @@ import pytest
 
 from pidinfod.groups.placement import MISSES, Placer
 from pidinfod.groups.rules import Group, Rules
-from pidinfod.groups.table import key_of
+from pidinfod.groups.table import GroupTable, key_of
 from pidinfod.kernel import libbpf
 from pidinfod.kernel.records import (
     EVENT_PLACEMENT,
@@ -222,6 +222,25 @@ def test_those_that_run_already(world):
     assert libbpf.lookup(world.loaded.maps["groups"], b"init".ljust(16, b"\0")) == key_of(init)
     assert found[11].start_ns == 997 * 10_000_000
     assert all(one.is_start_rounded and not one.exec_id for one in found.values())
+
+
+def test_without_rules_those_that_run_already_are_in_the_groups_of_their_names(kernel, tmp_path):
+    world = World(kernel, tmp_path, ())
+    world.process(2, "/gone", b"kthreadd", ppid=0, flags=PF_KTHREAD)
+    world.process(1, "/sbin/init", b"init", ppid=0)
+    for pid in (7, 11, 13):
+        world.process(pid, "/bin/sh", b"sh) R (")
+    world.runs(13, 1009)
+    world.placer.place_running()
+    found = records(world)
+    init, shell = found[1].group, found[7].group
+    assert len({init, shell, GROUP_KERNEL}) == 3
+    assert {pid: one.group for pid, one in found.items()} == {
+        1: init, 2: GROUP_KERNEL, 7: shell, 11: shell, 13: PROVISIONAL,
+    }  # fmt: skip
+    names = GroupTable(world.loaded).names()
+    assert [names[group] for group in (init, shell)] == ["init", "sh) R ("]
+    assert world.placed() == {}
 
 
 def test_what_the_kernel_placed_meanwhile_stays_unless_the_rules_know_more(world):
