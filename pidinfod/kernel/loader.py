@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import platform
+import re
 import socket
 import sys
 from collections.abc import Collection, Iterable, Iterator
@@ -310,11 +311,9 @@ def detach(bpf: Any, hook: Hook) -> None:
 
 def kernel_symbols() -> frozenset[str]:
     """The names in /proc/kallsyms that entry points of system calls can have."""
-    prefixes = (f" T {NATIVE}", f" T {COMPAT}", f" t {NATIVE}", f" t {COMPAT}")
-    with open("/proc/kallsyms") as file:
-        return frozenset(
-            line.split()[2] for line in file if any(prefix in line for prefix in prefixes)
-        )
+    # All at once: line by line takes twice the time.
+    text = Path("/proc/kallsyms").read_text()
+    return frozenset(re.findall(rf" [Tt] ((?:{NATIVE}|{COMPAT})\S+)", text))
 
 
 def entry_hooks(symbols: frozenset[str], has_ft_calls: bool) -> Iterator[Hook]:

@@ -323,8 +323,14 @@ def test_flags_of_this_kernel():
 
 
 def test_symbols_of_this_kernel():
+    found = loader.kernel_symbols()
     # kill(2) is called something like it everywhere.
-    assert any(name.endswith("sys_kill") for name in loader.kernel_symbols())
+    assert any(name.endswith("sys_kill") for name in found)
+    fields = map(str.split, Path("/proc/kallsyms").read_text().splitlines())
+    assert found == {
+        name for _, kind, name, *_ in fields
+        if kind in "Tt" and name.startswith((loader.NATIVE, loader.COMPAT))
+    }  # fmt: skip
 
 
 @pytest.fixture
