@@ -312,7 +312,7 @@ def test_what_the_text_leaves_open_is_given(machine, hooks):
 
 def test_flags_of_this_kernel():
     flags = loader.compiler_flags(Path("/bpf"), {"forks": 7, "events": 16})
-    assert flags[:3] == ["-I/bpf/include", "-DSIZE_FORKS=7", "-DSIZE_EVENTS=16"]
+    assert flags[:4] == ["-g0", "-I/bpf/include", "-DSIZE_FORKS=7", "-DSIZE_EVENTS=16"]
     values = dict(flag[2:].split("=") for flag in flags if "=" in flag)
     machine_offsets = loader.MACHINE_OFFSETS[platform.machine()]
     assert values.keys() == {
