@@ -97,6 +97,9 @@ static __always_inline u16 bucket_of(u64 ns, u32 first, u32 step, u32 buckets)
 	return bucket < buckets ? bucket : buckets;
 }
 
+/* groups.bpf.c; named here for the functions that are made of the families. */
+static __always_inline u32 declared_or_other(u32 group);
+
 /* A member of a kernel structure, by its offset. */
 #define READ_MEMBER(value, base, offset) \
 	bpf_probe_read_kernel(&(value), sizeof(value), (void *)(base) + (offset))

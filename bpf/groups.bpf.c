@@ -72,6 +72,16 @@ static __always_inline u32 precedence_of(u32 group)
 	return entry ? entry->precedence : ~0;
 }
 
+/* Whose times a group's are: a histogram takes many series, so those are for declared groups. */
+static __always_inline u32 declared_or_other(u32 group)
+{
+	struct group_entry *entry = group_table.lookup(&group);
+
+	if (entry && entry->kind == KIND_OF_GROUP_DECLARED && entry->precedence != ~0)
+		return group;
+	return GROUP_OTHER;
+}
+
 /*
  * After an exec: where children stay in their group, only a rule that comes before that
  * of the group takes the process out of it.

@@ -14,6 +14,8 @@ NONZERO = 255  # in the place of all exit codes but 0
 
 # Powers of four from a millisecond to a day.
 LIFE_SLOTS = range(19, 47, 2)
+# Times are by declared group: so many have room for all buckets, however many may be declared.
+TIMED_GROUPS = 256
 
 
 def status_name(status: int) -> str:
@@ -37,13 +39,13 @@ EXITS = Counter(
 )  # fmt: skip
 LIFETIME = Histogram(
     "process_lifetime_seconds", "From fork to the exit of the last thread.",
-    (group("group"),), lambda groups: 16 * groups,
+    (group("group"),), lambda groups: 16 * min(groups, TIMED_GROUPS),
     ("sched_process_exit",), declared=(), slots=LIFE_SLOTS,
 )  # fmt: skip
 SHUTDOWN = Histogram(
     "shutdown_seconds",
     "From SIGTERM to the exit, where the process did not ignore it and ended within an hour.",
-    (group("group"),), lambda groups: 4 * groups,
+    (group("group"),), lambda groups: 4 * min(groups, TIMED_GROUPS),
     ("signal_generate", "sched_process_exit"), declared=(), slots=LIFE_SLOTS,
 )  # fmt: skip
 ESCALATIONS = Counter(
@@ -59,7 +61,7 @@ REAP_DELAY = Histogram(
     "reap_delay_seconds",
     "From the exit of a process until the kernel frees it, an RCU grace period after its parent "
     "reaped it. The parent is a group.",
-    (group("parent"),), lambda groups: 16 * groups,
+    (group("parent"),), lambda groups: 16 * min(groups, TIMED_GROUPS),
     ("sched_process_free",), declared=(), slots=LIFE_SLOTS,
 )  # fmt: skip
 

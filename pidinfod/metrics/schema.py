@@ -207,7 +207,10 @@ class Counter:
 
 @dataclass(frozen=True, eq=False)
 class Histogram(Counter):
-    """`pidinfod_NAME` of times: the probes add one by observe_NAME(). A detail, never an event."""
+    """`pidinfod_NAME` of times: the probes add one by observe_NAME(). A detail, never an event.
+
+    Times are told apart by declared group; those of all others are of "other".
+    """
 
     # 2^(n+1) ns is the upper bound of bucket n; one more bucket takes what is above the last.
     slots: range = range(0)
@@ -266,10 +269,13 @@ class Histogram(Counter):
 
     def c_text(self) -> str:
         name, first, step = self.name, self.slots.start, self.slots.step
+        members = [self.labels[place].member for place in self.group_labels]
+        share = "".join(f"\tkey->{name} = declared_or_other(key->{name});\n" for name in members)
         return self.map_text() + (
             f"\nstatic __always_inline void observe_{name}(struct {name}_key *key, u64 ns)\n"
             "{\n"
             "\tu64 zero = 0, *count, *sum;\n\n"
+            f"{share}"
             f"\tkey->slot = bucket_of(ns, {first}, {step}, {len(self.slots)});\n"
             f"\tcount = {name}.lookup_or_try_init(key, &zero);\n"
             f"\tkey->slot = {SUM_SLOT};\n"

@@ -6,14 +6,14 @@ import json
 import pytest
 
 from tests.guest.deaths import SCENARIOS
-from tests.support.machine import output
+from tests.support.machine import declaring, output
 
 
 @pytest.fixture(scope="module")
 def told(machine):
     """By scenario: what the certificate has to say, and the certificate; and what changed."""
     # Where others build a kernel meanwhile, thousands of deaths pass in seconds.
-    with machine.configured("deaths: 65536\n") as machine:
+    with machine.configured("deaths: 65536\n" + declaring("sh")) as machine:
         before = machine.scrape()
         caused = json.loads(output(machine, "python3", "deaths.py"))
         deaths = {death["pid"]: death for death in machine.deaths()}

@@ -3,7 +3,18 @@
 
 import time
 
-from tests.support.machine import crowd, output, program, running
+import pytest
+
+from tests.support.machine import crowd, declaring, output, program, running
+
+TIMED = ("lifecycle", "lifecycle-next", "reuse", "reuse-next", "shutdown-obeys")
+
+
+@pytest.fixture(scope="module")
+def machine(machine):
+    """With groups whose times are told apart."""
+    with machine.configured(declaring(*TIMED)) as configured:
+        yield configured
 
 
 def test_hard_lives_are_exact(machine):

@@ -11,7 +11,7 @@ from tests.support.machine import crowd, output, program, settled
 
 SIZES = {
     "signals_generated": 61, "signals_delivered": 13, "forks": 7, "execs": 5, "exits": 11,
-    "process_lifetime_seconds": 17, "reap_delay_seconds": 17, "kill_failures": 5,
+    "process_lifetime_seconds": 2, "reap_delay_seconds": 2, "kill_failures": 5,
     "liveness_probes": 3, "events": 4096, "ft_calls": 3, "ft_inflight": 7,
 }  # fmt: skip
 FAMILIES = {

@@ -3,12 +3,19 @@
 
 import pytest
 
-from tests.support.machine import program, resident_bytes, settled
+from tests.support.machine import declaring, program, resident_bytes, settled
 
 SIGNALS = {"host": 1_000_003, "lab": 200_003}
 LIVES = {"host": 100_003, "lab": 10_007}
 MAPS = ("processes", "ft_inflight", "kill_inflight")  # the last two where there are kprobes
 GENERATED = "pidinfod_signals_generated_total"
+
+
+@pytest.fixture(scope="module")
+def machine(machine):
+    """With a group whose times are told apart."""
+    with machine.configured(declaring("storm")) as configured:
+        yield configured
 
 
 def test_signals(machine):

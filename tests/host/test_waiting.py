@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import Daemon
+from tests.support.machine import declaring
 
 pytestmark = pytest.mark.usefixtures("root")
 
@@ -208,9 +209,9 @@ def test_pending_blocked_and_queued(daemon, named_python):
     assert limit == resource.getrlimit(resource.RLIMIT_SIGPENDING)[0]
 
 
-def test_zombies_and_their_parent(daemon, named_python):
+def test_zombies_and_their_parent(tmp_path, named_python):
     group, family = named_python.name, "pidinfod_reap_delay_seconds"
-    with puppet(named_python) as parent:
+    with Daemon(tmp_path, declaring(group)) as daemon, puppet(named_python) as parent:
         parent.do("kids = [os.fork() or os._exit(0) for _ in range(13)]")
         time.sleep(1.5)
         states = subprocess.check_output(

@@ -159,6 +159,14 @@ static __always_inline void count_execs(struct execs_key *key, u64 amount)
     assert "\t\tdegrade(DEGRADED_FT_KILL_SIGNALS);\n" in FT_KILL_SIGNALS.c_text()
 
 
+def test_times_are_by_declared_group():
+    text = REAP_DELAY.c_text()
+    assert text.count("\tkey->parent = declared_or_other(key->parent);\n") == 1
+    # Before anything is looked up by the key.
+    assert text.index("declared_or_other") < text.index("lookup_or_try_init")
+    assert "declared_or_other" not in DELIVERY.c_text() + EXECS.c_text()
+
+
 @pytest.mark.parametrize("family", FAMILIES, ids=by_name)
 def test_room_for_what_found_none(family):
     if isinstance(family, Histogram) or not family.group_labels:
