@@ -176,12 +176,16 @@ class Source:
         # of what was seen, but never behind.
         seen = read("seen", lambda: self._array("seen", EVENTS.names), {})
         read("ring", followed.reader.drain, None)
-        table = read("groups", followed.table.names, None)
-        names = table or GroupNames()
         raw: dict[str, dict[bytes, int] | None] = {
             name: read(name, partial(libbpf.read_counts, maps[name]), None)
             for name in family_maps()
         }
+        placed = read("placed_execs", self._placed_execs, None)
+        groups = read("processes", self._groups, {}) if self._knows_pids else {}
+        # Names come after what they are of: the counts of an id that came in between would be
+        # of "other" this once, and then gone from there.
+        table = read("groups", followed.table.names, None)
+        names = table or GroupNames()
         shown, hidden = self._past.split(names.live)
         counts = {}
         for family in FAMILIES:
@@ -194,15 +198,13 @@ class Source:
                 _add(series, family.decode(counted, names))
             _add(series, shown.get(family.name, {}))
             counts[family.name] = series
-        placed = read("placed_execs", partial(self._placed_execs, names), None)
         if placed is None:
             counts.pop("execs", None)  # one part of them is less than was told before
         elif "execs" in counts:
-            _add(counts["execs"], placed)
-        groups = read("processes", self._groups, {}) if table and self._knows_pids else {}
-        swept = read(
-            "sweep", lambda: self._sweep(partial(self._known_group, groups, names)), ProcessCounts()
-        )
+            for group, count in placed.items():
+                _add(counts["execs"], {(names[group],): count})
+        group_of = partial(self._known_group, groups if table else {}, names)
+        swept = read("sweep", lambda: self._sweep(group_of), ProcessCounts())
         entries = {name: len(found) for name, found in raw.items() if found is not None}
         for name in COUNTED_MAPS:
             number = read(f"entries of {name}", partial(libbpf.count_entries, maps[name]), None)
@@ -236,13 +238,11 @@ class Source:
         unseen = followed.unseen.counts if followed.unseen else {}
         return self._array("degraded", DETAILS) | dict(unseen)
 
-    def _placed_execs(self, names: GroupNames) -> dict[Series, int]:
-        """Execs that user space counted, by group."""
+    def _placed_execs(self) -> dict[int, int]:
+        """Execs that user space counted, by group id."""
         placed = self.loaded.maps["placed_execs"]
-        found: dict[Series, int] = {}
-        for group, (count,) in libbpf.read_records(placed, struct.Struct("=Q")):
-            _add(found, {(names[group],): count})
-        return found
+        records = libbpf.read_records(placed, struct.Struct("=Q"))
+        return {group: count for group, (count,) in records}
 
     def _groups(self) -> dict[int, int]:
         """Group id by process: a placement holds for the program that was looked at."""

@@ -9,7 +9,7 @@ import pytest
 from pidinfod.groups.placement import MISSES, Placer
 from pidinfod.groups.rules import Group, Rules
 from pidinfod.groups.table import GroupTable, key_of
-from pidinfod.kernel import pid_info
+from pidinfod.kernel import libbpf, pid_info
 from pidinfod.kernel.events import Reader
 from pidinfod.kernel.handoff import Loaded, Probe
 from pidinfod.kernel.libbpf import RunStats
@@ -290,6 +290,24 @@ def test_without_the_names_of_groups_nothing_is_counted_for_a_wrong_one(followed
     # Processes are placed by their names and the rules.
     assert by_group(snapshot)["web"] == 1
     assert by_group(snapshot)["other"] == 0
+
+
+def test_a_name_that_comes_meanwhile_is_no_other(followed, monkeypatch):
+    """In the next snapshot its counts would be gone from "other"."""
+    read_counts = libbpf.read_counts
+
+    def read(handle):
+        if handle.name == "forks":
+            new = followed.table.own_group(b"new")
+            followed.count(FORKS, 7, kind=0, via=0, group=new)
+            followed.kernel.put(followed.maps["placed_execs"], key_of(new), 11)
+        return read_counts(handle)
+
+    monkeypatch.setattr(libbpf, "read_counts", read)
+    snapshot = followed.source.take()
+    assert snapshot.counts["forks"]["process", "native", "new"] == 7
+    assert snapshot.counts["execs"]["new",] == 11
+    assert not [series for series in snapshot.counts["forks"] if "other" in series]
 
 
 def test_without_what_user_space_counted_execs_do_not_fall(followed):
