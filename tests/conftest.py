@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import REPO
-from tests.support.daemon import SHARED, UNSHARED, Daemon
+from tests.support.daemon import SHARED, TESTED, Daemon
 from tests.support.lab import Lab
 from tests.support.machine import Guest, Host, Machine
 
@@ -39,7 +39,7 @@ def lab(programs: Path) -> Iterator[Lab]:
     guest = Lab("test")
     guest.run("down", check=False)
     guest.up()
-    guest.configure(SHARED + UNSHARED)
+    guest.configure(SHARED + TESTED)
     guest.copy_in(programs, "/root/src")
     yield guest
     # Fails when the kernel reported anything in all this time.

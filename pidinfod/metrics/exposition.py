@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from prometheus_client import registry
 from prometheus_client.core import Metric
@@ -12,29 +12,32 @@ from pidinfod.kernel import libbpf
 from pidinfod.kernel.handoff import Loaded
 from pidinfod.metrics import ft_calls, own, processes
 from pidinfod.metrics.families import FAMILIES
+from pidinfod.metrics.shown import Shown
 from pidinfod.metrics.snapshot import Snapshot, Source
 
 
 def families(
     snapshot: Snapshot,
     loaded: Loaded,
-    declared: Iterable[str],
+    declared: Collection[str],
     has_pid_info: bool,
     memory: Mapping[str, int],
 ) -> Iterator[Metric]:
     """All that is told of a snapshot. A pure function of what it is given."""
+    shown = Shown(snapshot.shown, declared)
     yield from own.build(has_pid_info)
     if "sweep" not in snapshot.failed:
-        yield from processes.families(snapshot.processes, snapshot.recent, declared)
+        yield from processes.families(snapshot.processes, declared, shown)
     yield from own.reading(snapshot)
     yield from own.probes(loaded, snapshot)
-    if not loaded.maps:
-        return
-    for family in FAMILIES:
-        if family.name in snapshot.counts and (has_pid_info or family not in ft_calls.FAMILIES):
-            yield family.family(snapshot.counts[family.name])
-    yield from own.events(snapshot)
-    yield from own.maps(loaded, snapshot, memory)
+    if loaded.maps:
+        for family in FAMILIES:
+            if family.name in snapshot.counts and (has_pid_info or family not in ft_calls.FAMILIES):
+                counts = snapshot.counts[family.name]
+                yield shown.counter(family, counts, snapshot.forgotten.get(family.name, 0))
+        yield from own.events(snapshot)
+        yield from own.maps(loaded, snapshot, memory)
+    yield from own.hidden(shown, snapshot.waiting)
 
 
 class Collector(registry.Collector):

@@ -9,8 +9,8 @@ from prometheus_client.core import InfoMetricFamily, Metric
 
 from pidinfod import __version__
 from pidinfod.kernel.handoff import Loaded
-from pidinfod.metrics.families import FAMILIES
 from pidinfod.metrics.show import by_name, counter, gauge
+from pidinfod.metrics.shown import Shown
 from pidinfod.metrics.snapshot import Snapshot
 
 
@@ -37,13 +37,15 @@ def probes(loaded: Loaded, snapshot: Snapshot) -> Iterable[Metric]:
         {(probe.name, probe.reason): 1 for probe in loaded.probes if not probe.attached},
     )  # fmt: skip
     stats = snapshot.run_stats
+    # Without statistics nothing is counted: what never was is no 0.
+    runs = {name: stat for name, stat in stats.items() if stat.runs}
     yield counter(
         "probe_runs", "Runs, while kernel.bpf_stats_enabled is set.", ("probe",),
-        {(name,): stat.runs for name, stat in stats.items()},
+        {(name,): stat.runs for name, stat in runs.items()},
     )  # fmt: skip
     yield counter(
         "probe_run_seconds", "Time in the probe, while kernel.bpf_stats_enabled is set.",
-        ("probe",), {(name,): stat.run_ns / 1e9 for name, stat in stats.items()},
+        ("probe",), {(name,): stat.run_ns / 1e9 for name, stat in runs.items()},
     )  # fmt: skip
     yield counter(
         "probe_missed", "Runs that the kernel left out, as the probe ran already on that CPU.",
@@ -52,7 +54,7 @@ def probes(loaded: Loaded, snapshot: Snapshot) -> Iterable[Metric]:
 
 
 def events(snapshot: Snapshot) -> Iterable[Metric]:
-    """What the probes saw and lost, and what groups counted that are not shown any more."""
+    """What the probes saw and lost."""
     yield counter(
         "events_seen", "What the probes saw: at rest, each was counted or dropped.", ("event",),
         by_name(snapshot.seen),
@@ -64,13 +66,6 @@ def events(snapshot: Snapshot) -> Iterable[Metric]:
     yield counter(
         "degraded", "Events that were counted and lost a detail: *_groups, that they are of "
         "another group than \"other\".", ("what",), by_name(snapshot.degraded),
-    )  # fmt: skip
-    yield gauge(
-        "recycled",
-        "What a family counted for groups that are not shown, as nothing was in them for long. "
-        "With the family's own series it makes the total.", ("family",),
-        {(family.counted,): snapshot.recycled.get(family.name, 0)
-         for family in FAMILIES if family.group_labels and family.name in snapshot.counts},
     )  # fmt: skip
     yield counter(
         "groups_recycled", "Group ids that were given back.", (), {(): snapshot.groups_recycled}
@@ -99,6 +94,23 @@ def maps(
     yield gauge(
         "map_memory_bytes", "Memory of the map, by the kernel's account.", ("map",),
         by_name(memory),
+    )  # fmt: skip
+
+
+def hidden(shown: Shown, waiting: int) -> Iterable[Metric]:
+    """What is not shown."""
+    yield gauge(
+        "hidden",
+        "What a family comes to for groups without series of their own. With the family's series "
+        "it makes the total.", ("family",), by_name(shown.hidden),
+    )  # fmt: skip
+    yield gauge(
+        "hidden_series", "Series that such groups would have.", ("family",),
+        by_name(shown.hidden_series),
+    )  # fmt: skip
+    yield gauge(
+        "hidden_groups", "Groups that wait for one of the `shown_groups` places.", (),
+        {(): waiting},
     )  # fmt: skip
 
 

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections import Counter as Totals
-from collections.abc import Iterable, Set
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from prometheus_client.core import Metric
 
 from pidinfod.kernel.names import signal_set
 from pidinfod.kernel.pid_info import Swept
-from pidinfod.metrics.show import gauge
+from pidinfod.metrics.show import by_name
+from pidinfod.metrics.shown import Shown
 
 # As in /proc/PID/stat.
 STATES = ("R", "S", "D", "T", "t", "Z", "I")
@@ -28,20 +29,6 @@ class ProcessCounts:
     # Signals queued and their limit, of the group's process that is nearest to it. The kernel
     # counts them by user.
     queues: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-
-class Recent:
-    """Groups that have processes, or had not long ago."""
-
-    def __init__(self, ttl: float) -> None:
-        self._ttl = ttl
-        self._seen: dict[str, float] = {}
-
-    def update(self, present: Set[str], now: float) -> frozenset[str]:
-        """Note those that are there now, and give those of the last `ttl` seconds."""
-        self._seen |= dict.fromkeys(present, now)
-        self._seen = {name: at for name, at in self._seen.items() if now - at <= self._ttl}
-        return frozenset(self._seen)
 
 
 def count_processes(found: Iterable[tuple[Swept, str]]) -> ProcessCounts:
@@ -70,33 +57,36 @@ def count_processes(found: Iterable[tuple[Swept, str]]) -> ProcessCounts:
 
 
 def families(
-    counts: ProcessCounts, recent: Iterable[str], declared: Iterable[str]
+    counts: ProcessCounts, declared: Collection[str], shown: Shown
 ) -> Iterable[Metric]:
-    """Gauges of the groups that there were not long ago, and of the declared ones always."""
-    names = sorted({*declared, *recent})
-    yield gauge(
-        "group_processes", "Processes, by state as in /proc/PID/stat.", ("group", "state"),
-        {(name, state): counts.states[name, state] for name in names for state in STATES},
-    )  # fmt: skip
-    yield gauge(
+    """Gauges by group. Of a declared group all states are told."""
+    states = {(name, state): 0 for name in declared for state in STATES} | counts.states
+    zombies = dict.fromkeys(declared, 0) | counts.zombies
+    yield shown.gauge(
+        "group_processes", "Processes, by state as in /proc/PID/stat.", ("group", "state"), states
+    )
+    yield shown.gauge(
         "zombies", "Dead processes that their parent has not reaped, by the group of the parent.",
-        ("parent",),
-        {(name,): counts.zombies[name] for name in sorted({*names, *counts.zombies})},
+        ("parent",), by_name(zombies),
     )  # fmt: skip
-    yield gauge(
+    yield shown.gauge(
         "group_signals_pending", "Processes that have the signal pending.", ("group", "signal"),
         counts.pending,
     )  # fmt: skip
-    yield gauge(
+    yield shown.gauge(
         "group_signals_blocked", "Processes whose main thread blocks the signal.",
         ("group", "signal"), counts.blocked,
     )  # fmt: skip
-    yield gauge(
+    # Where nothing is queued, no process is nearer to its limit than another.
+    queues = {
+        name: queue for name, queue in counts.queues.items() if queue[0] or name in declared
+    }
+    yield shown.gauge(
         "group_signals_queued",
         "Signals queued for the user of the group's process that is nearest to its limit.",
-        ("group",), {(name,): queued for name, (queued, _) in counts.queues.items()},
+        ("group",), {(name,): queued for name, (queued, _) in queues.items()}, adds_up=False,
     )  # fmt: skip
-    yield gauge(
+    yield shown.gauge(
         "group_signals_queued_limit", "The limit of that process, RLIMIT_SIGPENDING.", ("group",),
-        {(name,): limit for name, (_, limit) in counts.queues.items()},
+        {(name,): limit for name, (_, limit) in queues.items()}, adds_up=False,
     )  # fmt: skip

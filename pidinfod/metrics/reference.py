@@ -38,9 +38,9 @@ def every_family() -> Iterable[Metric]:
         dropped={("", ""): 0},
         degraded={"": 0},
         entries={"": 0},
-        run_stats={"": RunStats(0, 0, 0)},
-        processes=ProcessCounts(pair, Totals([""]), pair, pair, {"": (0, 0)}),
-        recent=frozenset({""}),
+        run_stats={"": RunStats(1, 1, 1)},
+        processes=ProcessCounts(pair, Totals([""]), pair, pair, {"": (1, 1)}),
+        shown=frozenset({""}),
         deaths=(0, 0),
         misses={"": 0},
         sweep_errors={"": 0},
@@ -50,7 +50,7 @@ def every_family() -> Iterable[Metric]:
     loaded = Loaded(
         {"": MapHandle("", -1, 0, 0, 0, False)}, (Probe("", attached=False, reason="", feeds=""),)
     )
-    return families(snapshot, loaded, (), has_pid_info=True, memory={"": 0})
+    return families(snapshot, loaded, ("",), has_pid_info=True, memory={"": 0})
 
 
 def table() -> str:

@@ -7,7 +7,7 @@ keys, the names of what can be lost, and the family with its help all come from 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -131,7 +131,11 @@ class Counter:
             found[series] = found.get(series, 0) + count
         return found
 
-    def first(self, declared: Sequence[str]) -> dict[Series, int]:
+    def events(self, series: Series, count: int) -> int:
+        """What a series counts of the family's events."""
+        return count
+
+    def first(self, declared: Iterable[str]) -> dict[Series, int]:
         """The series that are there before anything was counted."""
         found: dict[Series, int] = dict.fromkeys(self.start, 0)
         if self.declared is not None:
@@ -238,7 +242,11 @@ class Histogram(Counter):
     def series(self, key: bytes, groups: GroupNames) -> Series:
         return (*super().series(key, groups), self.key.unpack(key).slot)
 
-    def first(self, declared: Sequence[str]) -> dict[Series, int]:
+    def events(self, series: Series, count: int) -> int:
+        # A sum of seconds counts none.
+        return 0 if series[-1] == SUM_SLOT else count
+
+    def first(self, declared: Iterable[str]) -> dict[Series, int]:
         return {(*series, SUM_SLOT): 0 for series in super().first(declared)}
 
     @property

@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 from collections import Counter as Totals
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,11 @@ from pidinfod.kernel.events import Reader
 from pidinfod.kernel.handoff import Loaded
 from pidinfod.kernel.libbpf import RunStats
 from pidinfod.kernel.pid_info import Swept
-from pidinfod.kernel.records import PLACEMENT, PROCESS
+from pidinfod.kernel.records import FIXED_GROUP, PLACEMENT, PROCESS
 from pidinfod.metrics.families import DETAILS, DROPS, FAMILIES
 from pidinfod.metrics.past import Past
-from pidinfod.metrics.processes import ProcessCounts, Recent, count_processes
+from pidinfod.metrics.places import Places
+from pidinfod.metrics.processes import ProcessCounts, count_processes
 from pidinfod.metrics.program import family_maps
 from pidinfod.metrics.recycling import Recycler
 from pidinfod.metrics.schema import EVENTS, Series
@@ -52,8 +53,10 @@ class Snapshot:
 
     # By family and series.
     counts: Mapping[str, Mapping[Series, int]] = field(default_factory=dict)
-    # By family: what groups counted whose ids were given back.
-    recycled: Mapping[str, int] = field(default_factory=dict)
+    # By family: what was counted in series that are not remembered.
+    forgotten: Mapping[str, int] = field(default_factory=dict)
+    shown: frozenset[str] = frozenset()  # groups that have series of their own
+    waiting: int = 0  # those that have none, as there are too many
     groups_recycled: int = 0
     seen: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -61,7 +64,6 @@ class Snapshot:
     entries: Mapping[str, int] = field(default_factory=dict)
     run_stats: Mapping[str, RunStats] = field(default_factory=dict)  # by probe
     processes: ProcessCounts = field(default_factory=ProcessCounts)
-    recent: frozenset[str] = frozenset()
     deaths: tuple[int, int] | None = None  # recorded, remembered
     misses: Mapping[str, int] | None = None  # of placement, by reason
     sweep_errors: Mapping[str, int] = field(default_factory=dict)  # by errno
@@ -102,7 +104,13 @@ class Source:
     """
 
     def __init__(
-        self, loaded: Loaded, rules: Rules, proc: Path, group_ttl: float, max_groups: int
+        self,
+        loaded: Loaded,
+        rules: Rules,
+        proc: Path,
+        group_ttl: float,
+        max_groups: int,
+        shown_groups: int,
     ) -> None:
         self.loaded = loaded
         self.rules = rules
@@ -115,7 +123,7 @@ class Source:
         self._lock = threading.Lock()
         self._parts = Parts()
         self._sweep_errors: Totals[str] = Totals()
-        self._recent = Recent(group_ttl)
+        self._places = Places(shown_groups, group_ttl)
         self._past = Past()
         self._followed: Followed | None = None
 
@@ -167,8 +175,13 @@ class Source:
 
     def _without(self) -> dict[str, Any]:
         read = self._parts.read
-        counts = read("sweep", lambda: self._sweep(self._group_by_rules), ProcessCounts())
-        return {"processes": counts, "recent": self._seen_recently(counts)}
+        swept = read("sweep", lambda: self._sweep(self._group_by_rules), ProcessCounts())
+        self._give_places(swept, live=frozenset())
+        return {
+            "processes": swept,
+            "shown": self._places.shown,
+            "waiting": self._places.waiting,
+        }
 
     def _with_probes(self, followed: Followed) -> dict[str, Any]:
         read, maps = self._parts.read, self.loaded.maps
@@ -186,7 +199,7 @@ class Source:
         # of "other" this once, and then gone from there.
         table = read("groups", followed.table.names, None)
         names = table or GroupNames()
-        shown, hidden = self._past.split(names.live)
+        past = self._past.counts()
         counts = {}
         for family in FAMILIES:
             found = [raw[name] for name in (family.name, family.other_map) if name]
@@ -196,7 +209,7 @@ class Source:
             series = family.first(self._declared)
             for counted in filter(None, found):
                 _add(series, family.decode(counted, names))
-            _add(series, shown.get(family.name, {}))
+            _add(series, past.get(family.name, {}))
             counts[family.name] = series
         if placed is None:
             counts.pop("execs", None)  # one part of them is less than was told before
@@ -205,6 +218,8 @@ class Source:
                 _add(counts["execs"], {(names[group],): count})
         group_of = partial(self._known_group, groups if table else {}, names)
         swept = read("sweep", lambda: self._sweep(group_of), ProcessCounts())
+        # Who has a place keeps it while the names cannot be read.
+        self._give_places(swept, table.live if table else self._places.shown)
         entries = {name: len(found) for name, found in raw.items() if found is not None}
         for name in COUNTED_MAPS:
             number = read(f"entries of {name}", partial(libbpf.count_entries, maps[name]), None)
@@ -212,7 +227,9 @@ class Source:
                 entries[name] = number
         return {
             "counts": counts,
-            "recycled": hidden,
+            "forgotten": dict(self._past.forgotten),
+            "shown": self._places.shown,
+            "waiting": self._places.waiting,
             "groups_recycled": followed.recycler.recycled,
             "seen": seen,
             "dropped": read("drops", lambda: self._array("drops", DROPS), {}),
@@ -220,7 +237,6 @@ class Source:
             "entries": entries,
             "run_stats": read("run_stats", self._run_stats, {}),
             "processes": swept,
-            "recent": self._seen_recently(swept),
             "deaths": (followed.ledger.recorded, len(followed.ledger)),
             "misses": dict(followed.placer.misses),
         }
@@ -287,7 +303,7 @@ class Source:
         self, found: Iterable[Swept], group_of: Callable[[Swept], str]
     ) -> Iterator[tuple[Swept, str]]:
         """Each process and its group; the names beyond `max_groups` are "other"."""
-        names = {"kernel", "other", *self._declared}
+        names = {*FIXED_GROUP.names, *self._declared}
         for process in found:
             group = group_of(process)
             if group not in names and len(names) >= self._max_groups:
@@ -295,8 +311,10 @@ class Source:
             names.add(group)
             yield process, group
 
-    def _seen_recently(self, counts: ProcessCounts) -> frozenset[str]:
-        return self._recent.update({group for group, _ in counts.states}, time.monotonic())
+    def _give_places(self, swept: ProcessCounts, live: Set[str]) -> None:
+        always = {*FIXED_GROUP.names, *self._declared}
+        present = {group for group, _ in swept.states}
+        self._places.update(always, present, live, time.monotonic())
 
     def _run_stats(self) -> dict[str, RunStats]:
         return {

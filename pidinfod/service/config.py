@@ -39,7 +39,8 @@ class Config:
     listen: tuple[str, int] = ("127.0.0.1", 10548)
     procfs: Path = Path("/proc")
     max_groups: int = 1024
-    group_ttl: int = 300  # seconds without a process, after which gauges of a name go
+    shown_groups: int = 40  # that have series of their own beside the declared ones
+    group_ttl: int = 300  # seconds without a process, after which a group's series go
     deaths: int = 4096  # remembered at most
     deaths_over_http: bool = False  # told over TCP, too, where nobody knows who asks
     socket: Path = Path("/run/pidinfod/pidinfod.sock")
@@ -186,6 +187,7 @@ _KEYS: dict[str, nodes.Reader] = {
     "listen": lambda node: parse_listen(nodes.string(node)),
     "procfs": _procfs,
     "max_groups": nodes.number(16, 4096),
+    "shown_groups": nodes.number(0, 4096),
     "group_ttl": nodes.number(0, 604_800),
     "deaths": nodes.number(16, 65536),
     "deaths_over_http": nodes.truth,

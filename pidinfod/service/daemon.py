@@ -215,7 +215,9 @@ def run(config: Config, procfs_only: bool) -> int:
     knows_pids = is_of_first_namespace(config.procfs)
     give_up_rights(rules, loaded)
 
-    source = Source(loaded, rules, config.procfs, config.group_ttl, config.max_groups)
+    source = Source(
+        loaded, rules, config.procfs, config.group_ttl, config.max_groups, config.shown_groups
+    )
     if not source.has_pid_info and loaded.maps:
         log.info("the kernel has not the calls get_pid_info, ft_fork, ft_kill and ft_wait")
     health = Health()

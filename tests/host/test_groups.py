@@ -326,12 +326,12 @@ def test_those_that_run_already(folder, tmp_path, root):
     assert found.value(processes, group="by-cmdline") == 3
 
 
-def test_gauges_of_a_name_stay_for_a_while_and_those_of_declared_groups(tmp_path, root):
+def test_series_of_a_name_stay_for_a_while_and_those_of_declared_groups(tmp_path, root):
     declared = "groups:\n- name: never\n  comm: [never]\n"
     shutil.copy("/usr/bin/sleep", tmp_path / f"ttl{ME}")
 
     def groups(running):
-        return dict(running.scrape().table("pidinfod_group_processes", "group"))
+        return dict(running.scrape().table("pidinfod_execs_total", "group"))
 
     with Daemon(tmp_path, f"group_ttl: 2\n{declared}") as running:
         assert (f"ttl{ME}",) not in groups(running)

@@ -3,14 +3,13 @@
 its id back and its series go; no count is lost by that, and none is seen twice. Also as a
 Prometheus sees it that scrapes all the time."""
 
-import contextlib
-import subprocess
 import time
 
 import pytest
 
 from tests.support.daemon import Daemon
-from tests.support.prometheus import increase, prometheus
+from tests.support.names import Program
+from tests.support.prometheus import increase, scraping
 
 pytestmark = pytest.mark.usefixtures("root")
 
@@ -22,30 +21,6 @@ QUICK = (
     "pidinfod_forks_total", "pidinfod_execs_total", "pidinfod_exits_total",
     "pidinfod_group_processes",
 )  # fmt: skip
-
-
-class Program:
-    """One that forks as often as it is told, and ends when it is let go."""
-
-    SCRIPT = "while read n; do while [ $n -gt 0 ]; do (:); n=$((n-1)); done; echo; done"
-
-    def __init__(self, path):
-        if not path.is_symlink():
-            path.symlink_to("/bin/dash")
-        pipe = subprocess.PIPE
-        self.name = path.name
-        self._process = subprocess.Popen(
-            [path, "-c", self.SCRIPT], stdin=pipe, stdout=pipe, text=True
-        )
-
-    def fork(self, count):
-        self._process.stdin.write(f"{count}\n")
-        self._process.stdin.flush()
-        assert self._process.stdout.readline() == "\n"
-
-    def end(self):
-        self._process.communicate()
-        assert self._process.returncode == 0
 
 
 @pytest.fixture
@@ -74,7 +49,7 @@ def total(scrape, event):
 
 
 def is_balanced(scrape):
-    """What is shown and what was recycled is what was seen, by each event."""
+    """What is shown and what is not is what was seen, by each event."""
     return all(
         total(scrape, event) + scrape.value("pidinfod_dropped_total", event=event)
         == scrape.value("pidinfod_events_seen_total", event=event)
@@ -106,9 +81,9 @@ def test_each_is_told_apart_while_it_lives(daemon, tmp_path):
     assert grown["exec"] >= NAMES
     assert grown["exit"] >= NAMES * (FORKS + 1)
     assert balanced.since(before).value("pidinfod_dropped_total") == 0
-    assert balanced.value("pidinfod_recycled", family="pidinfod_forks_total") >= NAMES * FORKS
+    assert balanced.value("pidinfod_hidden", family="pidinfod_forks_total") >= NAMES * FORKS
 
-    # A name that returns goes on where it was, and what it had is no longer with the recycled.
+    # A name that returns goes on where it was, and what it had is hidden no longer.
     program = Program(tmp_path / "one-0")
     program.fork(3)
     found = daemon.scrape()
@@ -124,14 +99,14 @@ def test_a_live_group_is_not_recycled(daemon, tmp_path):
     idle, dead = Program(tmp_path / "idle"), Program(tmp_path / "dead")
     idle.fork(FORKS)
     dead.fork(FORKS)
-    dead._process.kill()
+    dead.process.kill()
     time.sleep(TTL * 2 + 1)
     found = daemon.scrape()
     for name in ("idle", "dead"):
         assert found.value("pidinfod_forks_total", group=name) == FORKS
     assert found.value("pidinfod_group_processes", group="dead", state="Z") == 1
     idle.end()
-    dead._process.communicate()
+    dead.process.communicate()
     wait_until(daemon, lambda scrape: not {"idle", "dead"} & groups(scrape))
 
 
@@ -139,19 +114,10 @@ BATCH, BATCHES = 43, 3  # together more than there are ids
 BEFORE, AFTER = 23, 53  # forks, before Prometheus has seen a series and after it
 
 
-@contextlib.contextmanager
-def scraping(daemon, folder):
-    folder.mkdir()
-    target = {"job_name": "pidinfod", "static_configs": [{"targets": [daemon.address]}]}
-    config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [target]}
-    with prometheus(folder, config) as server:
-        yield server
-
-
 def test_as_prometheus_sees_it(daemon, tmp_path):
     """The increases of all series, counted from the first scrape of each, are what was injected
     from then on; no other series grows when a group goes."""
-    with scraping(daemon, tmp_path / "prometheus") as server:
+    with scraping(daemon.address, tmp_path / "prometheus") as server:
         start = time.monotonic()
         # The first batch returns at the end.
         for batch in [*range(BATCHES), 0]:
@@ -170,8 +136,8 @@ def test_as_prometheus_sees_it(daemon, tmp_path):
         seconds = int(time.monotonic() - start) + 3
         forks = server.samples("pidinfod_forks_total", seconds)
         seen = server.samples('pidinfod_events_seen_total{event="fork"}', seconds)
-        recycled = server.samples(
-            'pidinfod_recycled{family="pidinfod_forks_total"}', seconds
+        hidden = server.samples(
+            'pidinfod_hidden{family="pidinfod_forks_total"}', seconds
         )
 
     each = BEFORE + AFTER
@@ -185,7 +151,7 @@ def test_as_prometheus_sees_it(daemon, tmp_path):
             assert increase(samples) == injected - samples[0], group
         else:
             others += increase(samples)  # "other" among them
-    [all_seen], [past] = seen.values(), recycled.values()
+    [all_seen], [past] = seen.values(), hidden.values()
     # Parts of one scrape are read one after the other.
     assert others <= increase(all_seen) - BATCH * (BATCHES + 1) * each + 53
     # It did happen under its eyes.

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.support import REPO
-from tests.support.daemon import UNSHARED
+from tests.support.daemon import TESTED
 from tests.support.lab import Lab
 
 PROGRAMS = {"pid_info/pid_info_test"} | {
@@ -19,7 +19,7 @@ def lab_6_1(programs):
     guest = Lab("test-6-1")
     guest.run("down", check=False)
     guest.up("--kernel", "6.1")
-    guest.configure(UNSHARED)
+    guest.configure(TESTED)
     yield guest
     guest.run("down")
 

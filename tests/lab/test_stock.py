@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.support.daemon import UNSHARED
+from tests.support.daemon import TESTED
 from tests.support.lab import Lab
 from tests.support.machine import Guest, output, program
 
@@ -22,7 +22,7 @@ def stock(request, programs):
     lab = Lab(f"test-{request.param}")
     lab.run("down", check=False)
     lab.up("--kernel", request.param)
-    lab.configure(UNSHARED)
+    lab.configure(TESTED)
     lab.copy_in(programs, "/root/src")
     guest = Guest(lab)
     guest.version = KERNELS[request.param]

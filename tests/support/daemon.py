@@ -18,8 +18,9 @@ from typing import Any
 from tests.support import REPO
 from tests.support.scrape import Scrape, scrape
 
-# What a test has just done is in the next answer, and not one that others asked for before.
-UNSHARED = "share_seconds: 0\n"
+# What a test has just done is in the next answer, and not one that others asked for before, and
+# each group has series of its own.
+TESTED = "share_seconds: 0\nshown_groups: 4096\n"
 # For a daemon that many tests share: none finds the counts of an earlier one come back with a name.
 SHARED = "group_ttl: 86400\n"
 COMMAND = (sys.executable, "-m", "pidinfod")
@@ -55,12 +56,14 @@ class Daemon:
     As a context: ready at the start; at the end it has to stop well.
     """
 
-    def __init__(self, folder: Path, config: str = "", *args: str) -> None:
+    def __init__(
+        self, folder: Path, config: str = "", *args: str, defaults: str = TESTED
+    ) -> None:
         self.address = free_address()
         self.url = f"http://{self.address}/metrics"
         self.config, self.socket, self._log = (folder / n for n in ("config.yml", "socket", "log"))
         self.config.write_text(
-            f"listen: {self.address}\nsocket: {self.socket}\n{UNSHARED}{config}"
+            f"listen: {self.address}\nsocket: {self.socket}\n{defaults}{config}"
         )
         notify = folder / "notify"
         notify.unlink(missing_ok=True)

@@ -34,11 +34,14 @@ class Prometheus:
         """The samples of an instant query: labels and value."""
         return [(found["metric"], float(found["value"][1])) for found in self._result(expression)]
 
-    def samples(self, selector: str, seconds: int) -> dict[frozenset[tuple[str, str]], list[float]]:
-        """What was stored of each series in so many seconds up to now, oldest first."""
+    def samples(
+        self, selector: str, seconds: int, step: str = ""
+    ) -> dict[frozenset[tuple[str, str]], list[float]]:
+        """What was stored of each series in so many seconds up to now, oldest first; with a step
+        such as `:1s`, what an expression came to."""
         return {
             frozenset(found["metric"].items()): [float(value) for _, value in found["values"]]
-            for found in self._result(f"{selector}[{seconds}s]")
+            for found in self._result(f"{selector}[{seconds}s{step}]")
         }
 
     def wait_for(self, expression: str, seconds: float = 60) -> list[tuple[dict[str, str], float]]:
@@ -79,3 +82,13 @@ def prometheus(folder: Path, config: dict[str, Any]) -> Iterator[Prometheus]:
             yield server
         finally:
             process.terminate()
+
+
+@contextlib.contextmanager
+def scraping(address: str, folder: Path) -> Iterator[Prometheus]:
+    """One that scrapes a daemon each second, its files in a new folder."""
+    folder.mkdir()
+    target = {"job_name": "pidinfod", "static_configs": [{"targets": [address]}]}
+    config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [target]}
+    with prometheus(folder, config) as server:
+        yield server

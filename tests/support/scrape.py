@@ -7,6 +7,8 @@ import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
+COUNTED = ("_total", "_count", "_sum", "_bucket")  # as the names of what only grows end
+
 
 class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
     """Samples of one scrape, by name and labels."""
@@ -17,19 +19,22 @@ class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
         return sum(v for (n, found), v in self.items() if n == name and wanted <= found)
 
     def total(self, family: str) -> float:
-        """Of a counter by groups: what is shown, and what recycled groups had."""
+        """Of a counter by groups: what is shown, and what is not."""
         shown = self.value(f"pidinfod_{family}_total")
-        return shown + self.value("pidinfod_recycled", family=f"pidinfod_{family}_total")
+        return shown + self.value("pidinfod_hidden", family=f"pidinfod_{family}_total")
 
     def since(self, before: Scrape) -> Scrape:
-        """What went up or down; samples that did not change are left out.
+        """What went up or down; samples that did not change are left out. A gauge that is gone
+        is 0.
 
-        Fails where a name came back that had been recycled: its old counts would pass for new.
+        Fails where a group got series that it did not have: its old counts would pass for new.
         """
         for (name, labels), value in self.items():
-            if name == "pidinfod_recycled":
+            if name == "pidinfod_hidden" and dict(labels)["family"].endswith(COUNTED):
                 assert value >= before.get((name, labels), 0.0), f"came back: {dict(labels)}"
-        changes = {key: value - before.get(key, 0.0) for key, value in self.items()}
+        gone = {key for key in before.keys() - self.keys() if not key[0].endswith(COUNTED)}
+        keys = [*self, *gone]
+        changes = {key: self.get(key, 0.0) - before.get(key, 0.0) for key in keys}
         return Scrape({key: change for key, change in changes.items() if change})
 
     def table(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes of a sweep by group; who is dead, and who was here not long ago."""
+"""The processes of a sweep by group, and who is dead."""
 
 from collections import Counter
 
 import pytest
 
 from pidinfod.kernel.pid_info import Swept
-from pidinfod.metrics.processes import STATES, Recent, count_processes, families
+from pidinfod.metrics.processes import STATES, ProcessCounts, count_processes, families
+from pidinfod.metrics.shown import Shown
 
 
 def process(pid, state="S", ppid=1, threads=1, pending=0, blocked=0, queued=0, limit=7919):
@@ -76,27 +77,33 @@ def test_what_a_dead_one_has_not():
     assert counts.zombies == {"kernel": 1}
 
 
-def test_recent():
-    recent = Recent(61)
-    assert recent.update({"web", "db"}, 1000) == {"web", "db"}
-    assert recent.update({"db"}, 1061) == {"web", "db"}
-    assert recent.update({"db"}, 1062) == {"db"}
-    assert recent.update({"web"}, 1063) == {"web", "db"}
-    assert recent.update(set(), 1124) == {"web"}
-    assert recent.update(set(), 1125) == frozenset()
-
-
 def samples(metrics, name):
     (family,) = [one for one in metrics if one.name == name]
     return {tuple(sample.labels.values()): sample.value for sample in family.samples}
 
 
-def test_groups_that_were_here_have_all_states():
-    counts = count_processes([(process(7, "R"), "web"), (process(11, "Z", ppid=7), "db")])
-    metrics = list(families(counts, recent={"web", "gone"}, declared=["nobody"]))
+def test_zeros_are_of_declared_groups():
+    found = [(process(7, "R"), "web"), (process(11, "Z", ppid=7), "db"), (process(13), "cat")]
+    shown = Shown({"web", "db", "nobody"}, ["nobody"])
+    metrics = list(families(count_processes(found), ["nobody"], shown))
     assert samples(metrics, "pidinfod_group_processes") == {
-        (name, state): int((name, state) == ("web", "R"))
-        for name in ("web", "gone", "nobody") for state in STATES
+        ("web", "R"): 1, ("db", "Z"): 1, **{("nobody", state): 0 for state in STATES},
     }  # fmt: skip
-    assert samples(metrics, "pidinfod_zombies") == {("gone",): 0, ("nobody",): 0, ("web",): 1}
-    assert samples(metrics, "pidinfod_group_signals_queued") == {("web",): 0, ("db",): 0}
+    assert samples(metrics, "pidinfod_zombies") == {("nobody",): 0, ("web",): 1}
+    assert shown.hidden == {
+        "pidinfod_group_processes": 1, "pidinfod_zombies": 0, "pidinfod_group_signals_pending": 0,
+        "pidinfod_group_signals_blocked": 0,
+    }  # fmt: skip
+
+
+def test_queues_are_told_where_something_is_queued():
+    queues = {"web": (3, 100), "db": (0, 31), "nobody": (0, 37), "cat": (5, 41)}
+    shown = Shown({"web", "db", "nobody"}, ["nobody"])
+    metrics = list(families(ProcessCounts(queues=queues), ["nobody"], shown))
+    assert samples(metrics, "pidinfod_group_signals_queued") == {("web",): 3, ("nobody",): 0}
+    limits = {("web",): 100, ("nobody",): 37}
+    assert samples(metrics, "pidinfod_group_signals_queued_limit") == limits
+    # The queue of one and that of another do not add up to one.
+    for name in ("queued", "queued_limit"):
+        assert f"pidinfod_group_signals_{name}" not in shown.hidden
+        assert shown.hidden_series[f"pidinfod_group_signals_{name}"] == 1

@@ -30,14 +30,19 @@ LOADED = Loaded(
 )
 SNAPSHOT = Snapshot(
     counts={
-        "forks": {("process", "native", "web"): 211, ("thread", "native", 'a\\b"c\nd'): 3},
+        "forks": {
+            ("process", "native", "web"): 211, ("thread", "native", 'a\\b"c\nd'): 3,
+            ("process", "native", "cat"): 13,
+        },
         "execs": {("web",): 0},
         # 5 in the first bucket, 2 in the third, 1 above all, 90061.5 seconds in all.
         "shutdown_seconds": {
             ("web", 0): 5, ("web", 2): 2, ("web", 14): 1, ("web", SUM_SLOT): 90_061_500_000_000,
         },
     },
-    recycled={"forks": 7},
+    forgotten={"forks": 7},
+    shown=frozenset({"kernel", "other", "web", "never", "bash", 'a\\b"c\nd'}),
+    waiting=1,
     groups_recycled=2,
     seen={"fork": 216},
     dropped={("fork", "full"): 2, ("ft_call", "return_missed"): 0},
@@ -45,13 +50,12 @@ SNAPSHOT = Snapshot(
     entries={"forks": 17},
     run_stats={"raw_tracepoint:task_newtask": RunStats(run_ns=1_500_000, runs=1009, misses=1)},
     processes=ProcessCounts(
-        states=Counter({("web", "S"): 3, ("bash", "R"): 1}),
+        states=Counter({("web", "S"): 3, ("bash", "R"): 1, ("cat", "S"): 17}),
         zombies=Counter({"web": 2, "kernel": 1}),
         pending=Counter({("bash", "SIGTERM"): 1}),
         blocked=Counter({("web", "SIGUSR1"): 2}),
         queues={"web": (3, 7919)},
     ),
-    recent=frozenset({"web", "bash"}),
     deaths=(1013, 101),
     misses={"gone": 5},
     sweep_errors={"EACCES": 1},
@@ -114,10 +118,12 @@ def test_a_part_that_failed_costs_its_families():
 
 def test_without_probes():
     loaded = Loaded({}, (Probe("all", False, "no BTF", "all"),))
-    text = text_of(Snapshot(failures={"sweep": 0}), loaded)
+    shown = frozenset({"web", "never"})
+    text = text_of(Snapshot(failures={"sweep": 0}, shown=shown), loaded)
     assert 'pidinfod_probe_attached{probe="all"} 0.0\n' in text
     assert 'pidinfod_probe_missing_info{probe="all",reason="no BTF"} 1.0\n' in text
     assert 'pidinfod_group_processes{group="web",state="R"} 0.0\n' in text
+    assert 'pidinfod_hidden{family="pidinfod_group_processes"} 0.0\n' in text
     assert not {family.metric for family in FAMILIES} & names_of(Snapshot(), loaded=loaded)
     assert "pidinfod_events_seen_total" not in text
 
@@ -132,13 +138,30 @@ def test_the_patched_kernel():
     assert "pidinfod_ft_supported 1.0\n" in text
 
 
-def test_what_recycled_groups_counted_is_told_of_what_is_shown():
+def hidden_of(snapshot, loaded=LOADED):
+    told = families(snapshot, loaded, ("web",), False, MEMORY)
+    (found,) = [one for one in told if one.name == "pidinfod_hidden"]
+    return {one.labels["family"]: one.value for one in found.samples}
+
+
+def test_what_is_hidden_is_told_of_what_is_shown():
     """With the family's own series it makes the total: without them it would look like one."""
-    snapshot = Snapshot(counts={"forks": {}, "ft_calls": {}}, recycled={"forks": 7, "exits": 11})
-    (recycled,) = [one for one in own.events(snapshot) if one.name == "pidinfod_recycled"]
-    assert [(one.labels, one.value) for one in recycled.samples] == [
-        ({"family": "pidinfod_forks_total"}, 7)
-    ]
+    counts = {"forks": {("process", "native", "cat"): 5}, "ft_calls": {}}
+    snapshot = Snapshot(counts=counts, forgotten={"forks": 7, "exits": 11})
+    gauges = {"pidinfod_group_processes", "pidinfod_zombies", "pidinfod_group_signals_pending",
+              "pidinfod_group_signals_blocked"}  # fmt: skip
+    assert hidden_of(snapshot) == {"pidinfod_forks_total": 12} | dict.fromkeys(gauges, 0)
+    failed = replace(snapshot, failed=frozenset({"sweep"}))
+    assert hidden_of(failed) == {"pidinfod_forks_total": 12}
+
+
+def test_programs_that_never_ran_with_statistics():
+    """kernel.bpf_stats_enabled was never set; what the kernel left out it counts always."""
+    stats = {"a": RunStats(0, 0, 0), "b": RunStats(5, 3, 0)}
+    told = {one.name: [sample.labels["probe"] for sample in one.samples]
+            for one in own.probes(LOADED, Snapshot(run_stats=stats))}  # fmt: skip
+    assert told["pidinfod_probe_runs"] == told["pidinfod_probe_run_seconds"] == ["b"]
+    assert told["pidinfod_probe_missed"] == ["a", "b"]
 
 
 def promtool(text):
@@ -156,7 +179,7 @@ def test_promtool_finds_nothing():
 @pytest.fixture
 def collector(kernel):
     """Of a daemon with probes, whose snapshots are the one above."""
-    source = Source(kernel.load(), Rules([Group("web", comm=("nginx",))]), Path("/proc"), 60, 64)
+    source = Source(kernel.load(), Rules([Group("web", comm=("nginx",))]), Path("/proc"), 60, 64, 7)
     source.has_pid_info = True
     source.taken = 0
 

@@ -83,10 +83,7 @@ def test_two_rounds(world):
     assert world.table.name_of(bash) == "other"
     assert world.free()[-1] == bash
     assert world.recycler.recycled == 1
-    assert world.past.split({"bash"}) == (
-        {"forks": {("process", "native", "bash"): 7}}, {},
-    )  # fmt: skip
-    assert world.past.split(set())[1]["forks"] == 7
+    assert world.past.counts() == {"forks": {("process", "native", "bash"): 7}}
     assert libbpf.read_counts(world.maps["forks"]) == {
         FORKS.key.pack(kind=0, via=0, group=WEB): 11
     }
@@ -138,9 +135,7 @@ def test_the_name_comes_back_between_the_rounds(world):
     assert bash in world.free()
     assert libbpf.lookup(world.maps["groups"], comm_key(b"bash")) == key_of(again)
     # Its series goes on where it was.
-    shown, hidden = world.past.split(world.table.names().live)
-    assert shown == {"forks": {("process", "native", "bash"): 7}}
-    assert not hidden
+    assert world.past.counts() == {"forks": {("process", "native", "bash"): 7}}
 
 
 def test_both_ids_of_a_name_are_named(world):
@@ -168,18 +163,13 @@ def test_every_kind_of_series(world):
     assert world.keys(GENERATED) == 1
     assert world.keys(LIFETIME) == world.keys(EXECS) == 0
     assert world.kernel.content(world.maps["placed_execs"]) == {}
-    shown, hidden = world.past.split({"kernel", "other", "web", "cat", "bash"})
-    assert shown["signals_generated"] == {
+    past = world.past.counts()
+    assert past["signals_generated"] == {
         ("SIGTERM", "user", "delivered", "bash", "cat"): 3,
         ("SIGTERM", "user", "delivered", "cat", "bash"): 5,
     }
-    assert shown["process_lifetime_seconds"] == {("bash", 4): 2, ("bash", SUM_SLOT): 10**9}
-    assert shown["execs"] == {("bash",): 30}
-    assert not hidden
-    shown, hidden = world.past.split({"kernel", "other", "web", "cat"})
-    assert shown == {}
-    # A histogram's sum is no event.
-    assert hidden == {"signals_generated": 8, "process_lifetime_seconds": 2, "execs": 30}
+    assert past["process_lifetime_seconds"] == {("bash", 4): 2, ("bash", SUM_SLOT): 10**9}
+    assert past["execs"] == {("bash",): 30}
 
 
 def test_declared_groups_and_fixed_ones_stay(world):
@@ -194,7 +184,7 @@ def test_a_group_that_is_not_declared_any_more_goes(world):
     world.rounds(0, TTL, TTL + 1)
     assert world.table.name_of(WEB) == "other"
     assert world.free()[-1] == WEB
-    assert world.past.split({"web"})[0] == {"forks": {("process", "native", "web"): 7}}
+    assert world.past.counts() == {"forks": {("process", "native", "web"): 7}}
 
 
 def test_a_group_that_is_declared_again_between_the_rounds_stays(world):
@@ -235,7 +225,7 @@ def test_ids_go_round(world):
     assert world.recycler.recycled == 101
     entries = map(GROUP_ENTRY.unpack, libbpf.read_array(world.maps["group_table"]))
     assert [entry.kind for entry in entries] == [FREE, FREE, DECLARED, *[FREE] * 13]
-    assert world.past.split(set())[1] == {"forks": 101}
+    assert sum(world.past.counts()["forks"].values()) == 101
     assert NO_PRECEDENCE == 2**32 - 1
 
 

@@ -210,6 +210,13 @@ def test_the_probes_count_in_each_family():
         assert used <= known
 
 
+def test_events():
+    assert FORKS.events(("process", "native", "web"), 7) == 7
+    assert LIFETIME.events(("web", 0), 7) == 7
+    # Seconds are no event.
+    assert LIFETIME.events(("web", SUM_SLOT), 10**12) == 0
+
+
 def test_the_first_series():
     assert FT_CALLS.first(["web"]) == {
         (name, "ok"): 0 for name in ("get_pid_info", "ft_fork", "ft_kill", "ft_wait")

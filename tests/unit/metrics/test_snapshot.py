@@ -69,8 +69,11 @@ def by_group(snapshot):
     return found
 
 
-def source_of(proc, groups=GROUPS, max_groups=64, loaded=None, ttl=61):
-    return Source(loaded or Loaded({}, ()), Rules(groups), proc, ttl, max_groups)
+ALWAYS = {"kernel", "other", "web", "backup"}
+
+
+def source_of(proc, groups=GROUPS, max_groups=64, loaded=None, ttl=61, shown_groups=64):
+    return Source(loaded or Loaded({}, ()), Rules(groups), proc, ttl, max_groups, shown_groups)
 
 
 def test_without_probes(proc):
@@ -83,7 +86,7 @@ def test_without_probes(proc):
     assert snapshot.processes.states["kernel", "I"] == 1
     assert snapshot.processes.states["backup", "R"] == 1
     assert snapshot.processes.zombies == {"bash": 1}
-    assert snapshot.recent == by_group(snapshot).keys()
+    assert snapshot.shown == by_group(snapshot).keys() | ALWAYS
     assert (snapshot.failures, snapshot.failed) == ({"sweep": 0}, frozenset())
     assert snapshot.seconds.keys() == {"sweep"}
     assert (snapshot.counts, snapshot.deaths, snapshot.misses) == ({}, None, None)
@@ -118,14 +121,25 @@ def test_the_memory_of_groups_that_were_here_is_bounded_in_time(proc, monkeypatc
     clock = 1000.0
     monkeypatch.setattr("pidinfod.metrics.snapshot.time.monotonic", lambda: clock)
     source = source_of(proc)
-    assert "init" in source.take().recent
+    assert "init" in source.take().shown
     for file in (proc / "1").iterdir():
         file.unlink()
     (proc / "1").rmdir()
     clock += 61
-    assert "init" in source.take().recent
+    assert "init" in source.take().shown
     clock += 1
-    assert "init" not in source.take().recent
+    assert "init" not in source.take().shown
+
+
+def test_places(proc):
+    source = source_of(proc, shown_groups=2)
+    snapshot = source.take()
+    assert snapshot.shown == ALWAYS | {"bash", "comm:kernel"}
+    assert snapshot.waiting == len({"comm:web", "init"})
+    add(proc, 100, "abc")
+    assert source.take().shown == snapshot.shown
+    # It is about what is shown: all are counted.
+    assert by_group(source.take())["abc"] == 1
 
 
 def test_a_sweep_that_fails_costs_itself_and_is_counted(proc, tmp_path):
@@ -281,12 +295,17 @@ def test_a_map_that_fails_costs_itself(followed, name):
 
 def test_without_the_names_of_groups_nothing_is_counted_for_a_wrong_one(followed):
     followed.count(FORKS, 7, kind=0, via=0, group=WEB)
+    followed.table.own_group(b"idle")
+    before = followed.source.take().shown
     followed.kernel.broken.add(followed.maps["group_table"].fd)
     snapshot = followed.source.take()
     assert snapshot.failed == {"groups"}
     assert snapshot.counts.keys() == {
         family.name for family in FAMILIES if not family.group_labels
     }
+    # Who has a place keeps it.
+    own = {"bash", "idle", "init", "comm:web", "comm:kernel"}
+    assert snapshot.shown == before == ALWAYS | own
     # Processes are placed by their names and the rules.
     assert by_group(snapshot)["web"] == 1
     assert by_group(snapshot)["other"] == 0
@@ -344,13 +363,14 @@ def test_recycling(followed, monkeypatch):
         followed.source.tidy()
     snapshot = followed.source.take()
     assert snapshot.groups_recycled == 1
-    assert snapshot.recycled == {"forks": 7}
-    assert ("process", "native", "gone") not in snapshot.counts["forks"]
+    # It is counted still, and shown no more.
+    assert snapshot.counts["forks"]["process", "native", "gone"] == 7
+    assert "gone" not in snapshot.shown
     # It comes back with another id, and its series goes on.
     again = followed.table.own_group(b"gone")
     followed.count(FORKS, 11, kind=0, via=0, group=again)
     snapshot = followed.source.take()
-    assert snapshot.recycled == {}
+    assert "gone" in snapshot.shown
     assert snapshot.counts["forks"]["process", "native", "gone"] == 18
 
 

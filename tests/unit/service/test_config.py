@@ -22,7 +22,7 @@ def test_empty_file_is_the_defaults():
 
 def test_everything():
     text = (
-        "listen: '[::1]:1234'\nmax_groups: 17\ngroup_ttl: 0\ngroups:\n"
+        "listen: '[::1]:1234'\nmax_groups: 17\nshown_groups: 0\ngroup_ttl: 0\ngroups:\n"
         "- name: web\n  comm: [nginx]\n"
         "- name: jobs\n  comm: [sh]\n  exe: [^/bin/]\n  cmdline: ['-c', x]\n  cgroup: [a]\n"
         "  unit: [cron]\n  container: [0f]\n  user: [root, 1001]\n  children: true\n"
@@ -30,6 +30,7 @@ def test_everything():
     config = parse(text, "f")
     assert config.listen == ("::1", 1234)
     assert config.max_groups == 17
+    assert config.shown_groups == 0
     assert config.group_ttl == 0
     jobs = Group(
         "jobs", ("sh",), ("^/bin/",), ("-c", "x"), ("a",), ("cron",), ("0f",), ("root", "1001"),
@@ -63,6 +64,7 @@ def test_groups_with_more_than_a_name_may_share_it():
         ("groups:\n- name: a\n  user: [1.5]", "f:3: user: expected a string"),
         ("groups:\n- name: a\n  cgroup: [7]", "f:3: cgroup: expected a string"),
         ("groups:\n- name: a\n  comm: [x]\n  children: 1", "f:4: children: expected true or"),
+        ("shown_groups: 4097", "f:1: shown_groups: expected a whole number from 0 to 4096"),
         ("group_ttl: -1", "f:1: group_ttl: expected a whole number from 0 to 604800"),
         ("groups:\n- name: other\n  comm: [x]", "f:2: name: the name 'other' is taken"),
         ("groups:\n- name: a\n  comm: [x]\n- name: a\n  comm: [y]", "f:4: group: the name 'a'"),
