@@ -11,6 +11,7 @@ from pidinfod.cli import status, text
 from pidinfod.kernel import handoff, libbpf, pid_info
 from pidinfod.kernel.handoff import Loaded, Probe
 from pidinfod.metrics import program
+from pidinfod.metrics.exposition import declared_series
 from pidinfod.metrics.families import FAMILIES
 from pidinfod.service import daemon
 from pidinfod.service.config import Config
@@ -69,6 +70,13 @@ def memory(config: Config, used: int) -> str:
     )
 
 
+def declared(config: Config, loaded: Loaded) -> list[str]:
+    """What the declared groups cost, if there are any."""
+    names = [group.name for group in config.groups]
+    series = declared_series(loaded, names)
+    return [f"{len(names)} declared groups: {series} series from the start"] if names else []
+
+
 def main(config: Config, out: TextIO, err: TextIO) -> int:
     """Attach the probes, print the table and let go of them; status.FAILED if none attaches."""
     try:
@@ -85,6 +93,7 @@ def main(config: Config, out: TextIO, err: TextIO) -> int:
         f"{attached} of {len(loaded.probes)} probes attached",
         *remarks(loaded, pid_info.is_supported()),
         memory(config, used),
+        *declared(config, loaded),
     ]
     print("\n".join(lines), file=out)
     loaded.close()

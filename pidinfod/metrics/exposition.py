@@ -40,6 +40,18 @@ def families(
     yield from own.hidden(shown, snapshot.waiting)
 
 
+def declared_series(loaded: Loaded, declared: Collection[str]) -> int:
+    """How many series declared groups have before anything happens."""
+
+    def samples(names: Collection[str]) -> int:
+        counts = {family.name: family.first(names) for family in FAMILIES}
+        snapshot = Snapshot(counts=counts, shown=frozenset(names))
+        told = families(snapshot, loaded, names, has_pid_info=True, memory={})
+        return sum(len(family.samples) for family in told)
+
+    return samples(declared) - samples(())
+
+
 class Collector(registry.Collector):
     """The one collector that is registered. `taken` is told of each snapshot."""
 

@@ -10,6 +10,7 @@ import re
 import pytest
 
 from pidinfod.cli import check, status
+from pidinfod.groups.rules import Group
 from pidinfod.kernel import handoff, libbpf, loader, pid_info
 from pidinfod.kernel.handoff import Loaded, LoadError, Probe
 from pidinfod.metrics.families import FAMILIES
@@ -86,6 +87,16 @@ def test_memory():
     # A ring of 64 MiB takes 63 more than that of one.
     ring = megabytes(Config(map_sizes={"events": 64 << 20}))
     assert ring[1:] == (few + 63, many + 63)
+
+
+@pytest.mark.parametrize("number", [1, 40])
+def test_what_declared_groups_cost(number):
+    maps = {"": libbpf.MapHandle("", -1, 0, 0, 0, False)}
+    groups = tuple(Group(f"group-{i}", comm=(f"comm-{i}",)) for i in range(number))
+    assert check.declared(Config(groups=groups), Loaded(maps, ())) == [
+        f"{number} declared groups: {number * 64} series from the start"
+    ]
+    assert check.declared(Config(), Loaded(maps, ())) == []
 
 
 @pytest.mark.parametrize("attached", [True, False])

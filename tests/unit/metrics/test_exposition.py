@@ -14,7 +14,7 @@ from pidinfod.groups.rules import Group, Rules
 from pidinfod.kernel.handoff import Loaded, Probe
 from pidinfod.kernel.libbpf import MapHandle, RunStats
 from pidinfod.metrics import own, reference
-from pidinfod.metrics.exposition import Collector, families
+from pidinfod.metrics.exposition import Collector, declared_series, families
 from pidinfod.metrics.families import FAMILIES
 from pidinfod.metrics.lives import EXECS, FORKS, SHUTDOWN
 from pidinfod.metrics.processes import ProcessCounts
@@ -162,6 +162,23 @@ def test_programs_that_never_ran_with_statistics():
             for one in own.probes(LOADED, Snapshot(run_stats=stats))}  # fmt: skip
     assert told["pidinfod_probe_runs"] == told["pidinfod_probe_run_seconds"] == ["b"]
     assert told["pidinfod_probe_missed"] == ["a", "b"]
+
+
+def series_of(declared):
+    """That name a declared group."""
+    counts = {family.name: family.first(declared) for family in FAMILIES}
+    snapshot = Snapshot(counts=counts, shown=frozenset(declared))
+    return sum(
+        any(label in sample.labels.values() for label in declared)
+        for family in families(snapshot, LOADED, declared, True, MEMORY)
+        for sample in family.samples
+    )
+
+
+@pytest.mark.parametrize("number", [0, 1, 40])
+def test_what_declared_groups_cost(number):
+    declared = [f"declared-{place}" for place in range(number)]
+    assert declared_series(LOADED, declared) == series_of(declared) == number * 64
 
 
 def promtool(text):
