@@ -40,6 +40,12 @@ def rate(metric: str, by: str, matchers: str = "") -> str:
     return f"sum by ({by}) (rate(pidinfod_{metric}{{{selector}}}[$__rate_interval]))"
 
 
+def not_shown(event: str, family: str) -> tuple[str, str]:
+    """What groups without series of their own count of an event."""
+    seen = rate("events_seen_total", "job", f'event="{event}"')
+    return f"clamp_min({seen} - {rate(family, 'job')}, 0)", "groups not shown"
+
+
 def quantiles(histogram: str, by: str) -> tuple[tuple[str, str], ...]:
     """Median and 99th percentile of a histogram, by a label."""
     buckets = rate(f"{histogram}_bucket", f"{by}, le")
@@ -70,6 +76,8 @@ def build() -> dashboard.Dashboard:
             "Processes by state", "As in /proc/PID/stat: R running, S sleeping, D waiting for "
             "I/O, Z zombie.", "short",
             (f"sum by (state) (pidinfod_group_processes{{{HOST}}})", "{{state}}"),
+            (f'sum(pidinfod_hidden{{{HOST}, family="pidinfod_group_processes"}})',
+             "groups not shown"),
         ),
         graph(
             "Largest groups", "Processes of the ten largest groups.", "short",
@@ -78,16 +86,19 @@ def build() -> dashboard.Dashboard:
         graph(
             "Forks", "New tasks by kind, and whether by fork or ft_fork.", "ops",
             (rate("forks_total", "kind, via"), "{{kind}} {{via}}"),
+            not_shown("fork", "forks_total"),
         ),
         graph(
             "Execs and exits", "Programs started; processes ended, by how.", "ops",
-            (rate("execs_total", "job"), "exec"),
+            (rate("events_seen_total", "job", 'event="exec"'), "exec"),
             (rate("exits_total", "reason, status"), "exit: {{reason}} {{status}}"),
+            not_shown("exit", "exits_total"),
         ),
         graph(
             "Signals generated", "By signal and result; a signal that was already pending or "
             "ignored was not delivered.", "ops",
             (rate("signals_generated_total", "signal, result"), "{{signal}} {{result}}"),
+            not_shown("signal_generated", "signals_generated_total"),
         ),
         graph(
             "Signals sent by processes", "Who signals whom: sender and target group.", "ops",
@@ -109,7 +120,7 @@ def build() -> dashboard.Dashboard:
             (rate("exits_total", "group, status", 'reason!="exited"'), "{{group}} {{status}}"),
         ),
         graph(
-            "Shutdowns", "From SIGTERM to the exit, by group.", "s",
+            "Shutdowns", "From SIGTERM to the exit, by declared group.", "s",
             *quantiles("shutdown_seconds", "group"),
         ),
         graph(
@@ -121,7 +132,8 @@ def build() -> dashboard.Dashboard:
             (f"sum by (parent) (pidinfod_zombies{{{HOST}}})", "{{parent}}"),
         ),
         graph(
-            "Time to be reaped", "From the exit to the kernel's forgetting, by the parent's group.",
+            "Time to be reaped",
+            "From the exit until the kernel forgets it, by the declared group of the parent.",
             "s", *quantiles("reap_delay_seconds", "parent"),
         ),
         graph(
