@@ -5,7 +5,7 @@ they were."""
 from __future__ import annotations
 
 from collections import Counter as Totals
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pidinfod.metrics.schema import Counter, Series
 
@@ -27,9 +27,20 @@ class Past:
         """Keep a count that is in no map any more."""
         key = family, series
         self._series[key] = self._series.pop(key, 0) + count
-        while len(self._series) > self._capacity:
-            family, series = oldest = next(iter(self._series))
-            self.forgotten[family.name] += family.events(series, self._series.pop(oldest))
+
+    def trim(self, live: Collection[str]) -> None:
+        """Forget the oldest above the capacity, but none whose groups are there: what is told of
+        those would fall."""
+        surplus = len(self._series) - self._capacity
+        if surplus <= 0:
+            return
+        gone = [
+            (family, series) for family, series in self._series
+            if not all(series[place] in live for place in family.group_labels)
+        ]  # fmt: skip
+        for family, series in gone[:surplus]:
+            count = self._series.pop((family, series))
+            self.forgotten[family.name] += family.events(series, count)
 
     def counts(self) -> Mapping[str, Mapping[Series, int]]:
         """Those that are remembered, by family and series."""

@@ -154,3 +154,4 @@ class Recycler:
             log.debug("group %d, %r, is free", number, text_of(entry.name))
             self._table.give_back(number)
             self.recycled += 1
+        self._past.trim({name for number, name in names.items() if number not in going})

@@ -172,6 +172,22 @@ def test_every_kind_of_series(world):
     assert past["execs"] == {("bash",): 30}
 
 
+def test_the_past_of_a_name_that_is_back_is_kept(world):
+    """However much else is recycled."""
+    world.past._capacity = 3
+    bash = world.table.own_group(b"bash")
+    world.count(FORKS, 7, group=bash)
+    world.rounds(0, TTL, TTL + 1)
+    world.process(11, group=world.table.own_group(b"bash"))
+    for number in range(5):
+        world.count(FORKS, 1, group=world.table.own_group(b"name%d" % number))
+    world.rounds(2 * TTL, 3 * TTL, 3 * TTL + 1)
+    forks = world.past.counts()["forks"]
+    assert len(forks) == 3
+    assert forks["process", "native", "bash"] == 7
+    assert world.past.forgotten == {"forks": 3}
+
+
 def test_declared_groups_and_fixed_ones_stay(world):
     world.rounds(0, TTL, 2 * TTL, 3 * TTL)
     assert [world.table.name_of(number) for number in range(3)] == ["kernel", "other", "web"]
