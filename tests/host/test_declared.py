@@ -15,7 +15,7 @@ from pidinfod.groups.rules import Group, Rules
 from pidinfod.groups.table import GroupTable, TooManyGroups
 from pidinfod.kernel import events, handoff, libbpf
 from pidinfod.kernel.records import EVENT_CGROUP, EVENT_DEATH, EVENT_PLACEMENT, PLACEMENT_EVENT
-from pidinfod.metrics.lives import EXECS, EXITS
+from pidinfod.metrics.lives import EXECS, EXITS, LIFETIME
 from pidinfod.service import daemon
 from pidinfod.service.config import Config
 
@@ -29,7 +29,7 @@ class Probes:
     """The probes, and the part of user space that places processes; what it is asked, by name."""
 
     def __init__(self, groups):
-        config = Config(groups=tuple(groups), max_groups=64)
+        config = Config(groups=tuple(groups), max_groups=512)
         self.loaded = handoff.load(daemon.request(config), daemon.LOAD_SECONDS)
         self.table = GroupTable(self.loaded)
         self.told = Counter()
@@ -62,7 +62,7 @@ class Probes:
         found = Counter()
         for key, count in libbpf.read_counts(self.loaded.maps[family.name]).items():
             series = family.series(key, names)
-            found[series[family.group_labels[0]]] += count
+            found[series[family.group_labels[0]]] += family.events(series, count)
         if family is EXECS:
             placed = self.loaded.maps["placed_execs"]
             for group, (count,) in libbpf.read_records(placed, struct.Struct("=Q")):
@@ -99,6 +99,8 @@ def test_each_count_stays_under_its_name(probes, programs):
     run(programs, one=7, two=11, three=13)
     expected = {"first": 7, "second": 11, "new": 0, THREE: 13, "by-exe": 0}
     assert probes.counted(EXECS) == expected
+    # Times are told apart of declared groups alone.
+    assert probes.counted(LIFETIME) == expected | {THREE: 0}
 
     # One before the others, one less, and the first rule that takes more than the name, last.
     by_exe = Group("by-exe", exe=("/true$",))
@@ -112,6 +114,8 @@ def test_each_count_stays_under_its_name(probes, programs):
     assert (exits["second"], exits["new"]) == (11 + 19, 23)
     assert exits["first"] == 7  # its past stays, and grows no more
     assert exits[THREE] == 13
+    times = probes.counted(LIFETIME)
+    assert (times["first"], times["second"], times["new"], times[THREE]) == (7, 11 + 19, 23, 0)
     # What a rule on the name tells is not asked, as those rules come before the one on exe.
     execs = probes.counted(EXECS)
     assert probes.told[ONE] == 17
@@ -128,5 +132,5 @@ def test_each_count_stays_under_its_name(probes, programs):
 def test_more_groups_than_there_is_room_for_change_nothing(probes):
     before = probes.table.declared()
     with pytest.raises(TooManyGroups):
-        probes.declare([*BY_NAME, *(Group(f"more{i}", comm=(f"m{i}",)) for i in range(67))])
+        probes.declare([*BY_NAME, *(Group(f"more{i}", comm=(f"m{i}",)) for i in range(521))])
     assert probes.table.declared() == before
