@@ -5,17 +5,9 @@
  * is generated.
  *
  * Where the kernel has kprobes, they are on the six calls, and no other call is slowed.
- * Elsewhere one raw tracepoint at the exit of all calls has to do: it needs no memory,
- * as the registers still hold the arguments there.
+ * Elsewhere one raw tracepoint at the exit of all calls has to do. Both take the arguments
+ * when the call is done: the registers of the caller still hold them.
  */
-struct kill_inflight {
-	u32 call;
-	s32 signal;
-};
-
-/* Threads on their way through a call, by thread. Only kprobes need it. */
-BPF_HASH(kill_inflight, u32, struct kill_inflight, SIZE_KILL_INFLIGHT);
-
 static __always_inline void count_kill_call(u32 call, s32 signal, long result)
 {
 	struct liveness_probes_key probe = { .call = call, .result = -result };
@@ -33,47 +25,6 @@ static __always_inline void count_kill_call(u32 call, s32 signal, long result)
 		count_liveness_probes(&probe, 1);
 	}
 }
-
-#ifdef WITH_KILL_KPROBES
-static __always_inline int kill_enter(u32 call, s32 signal)
-{
-	struct kill_inflight now = { .call = call, .signal = signal };
-	u32 tid = bpf_get_current_pid_tgid();
-
-	/* The kernel tracks a limited number of returns at once; one beyond that is missed. */
-	if (kill_inflight.lookup(&tid))
-		degrade(DEGRADED_KILL_CALLS);
-	if (kill_inflight.update(&tid, &now))
-		degrade(DEGRADED_KILL_CALLS);
-	return 0;
-}
-
-int exit_kill_call(struct pt_regs *ctx)
-{
-	u32 tid = bpf_get_current_pid_tgid();
-	struct kill_inflight *found = kill_inflight.lookup(&tid), call;
-
-	if (!found)
-		return 0;
-	call = *found;
-	kill_inflight.delete(&tid);
-	count_kill_call(call.call, call.signal, (int)PT_REGS_RC(ctx));
-	return 0;
-}
-
-/* A thread ends outside of any call, so what is left of it went unseen. */
-static __always_inline void kill_forget(u32 tid)
-{
-	if (!kill_inflight.lookup(&tid))
-		return;
-	kill_inflight.delete(&tid);
-	degrade(DEGRADED_KILL_CALLS);
-}
-#else
-static __always_inline void kill_forget(u32 tid)
-{
-}
-#endif
 
 /* A call's arguments two and three, as user space passed them. */
 struct user_call {
@@ -123,5 +74,92 @@ static __always_inline void read_call(struct pt_regs *user, struct user_call *ca
 	call->is_32bit = flags & THREAD_INFO_32BIT;
 	call->second = user->regs[1];
 	call->third = user->regs[2];
+}
+#endif
+
+#ifdef WITH_KILL_CALLS
+/* Counts a call if it is one of the six: the loader makes it of their numbers. */
+static __always_inline int kill_call_done(struct pt_regs *regs, long result);
+
+/* The arguments: struct pt_regs *regs, long result. */
+int sys_exit(struct raw_tracepoint *ctx)
+{
+	long result = ctx->args[1];
+
+	return result > 0 ? 0 : kill_call_done((void *)ctx->args[0], result);
+}
+#endif
+
+#ifdef WITH_KILL_KPROBES
+/* Words of 64 bits for PIDs of 22 bits (include/linux/threads.h: PID_MAX_LIMIT). */
+#define CALLER_WORDS	BIT(16)
+
+/*
+ * Threads on their way through a call: a bit for each that there can be, those of neighbours
+ * in words of their own. The kernel tracks a limited number of returns at once; of one beyond
+ * that the bit stays.
+ */
+BPF_ARRAY(kill_callers, u64, CALLER_WORDS);
+
+/*
+ * Set or clear the bit of the current thread, and whether it was set. No other thread
+ * touches that bit, so to add it is to set it.
+ */
+static __always_inline bool mark_caller(u32 tid, bool is_calling)
+{
+	u64 bit = BIT(tid / CALLER_WORDS % 64), *word;
+	u32 place = tid % CALLER_WORDS;
+	bool was_calling;
+
+	word = kill_callers.lookup(&place);
+	if (!word)
+		return false;
+	was_calling = *word & bit;
+	if (was_calling != is_calling)
+		__sync_fetch_and_add(word, is_calling ? bit : -bit);
+	return was_calling;
+}
+
+int enter_kill_call(struct pt_regs *ctx)
+{
+	if (mark_caller(bpf_get_current_pid_tgid(), true))
+		degrade(DEGRADED_KILL_CALLS);
+	return 0;
+}
+
+#ifdef HAVE_TASK_PT_REGS
+/* include/uapi/linux/bpf.h; by their numbers, as bcc may be older than they are. */
+static void *(*current_task_btf)(void) = (void *)158;
+static struct pt_regs *(*registers_of)(void *task) = (void *)175;
+#endif
+
+/* What user space had in its registers when it made the call. */
+static __always_inline struct pt_regs *caller_registers(void)
+{
+#ifdef HAVE_TASK_PT_REGS
+	return registers_of(current_task_btf());
+#else
+	void *stack = NULL;
+
+	READ_MEMBER(stack, bpf_get_current_task(), OFF_TASK_STACK);
+	return stack + THREAD_BYTES - SIZE_OF_PT_REGS;
+#endif
+}
+
+int exit_kill_call(struct pt_regs *ctx)
+{
+	mark_caller(bpf_get_current_pid_tgid(), false);
+	return kill_call_done(caller_registers(), PT_REGS_RC(ctx));
+}
+
+/* A thread ends outside of any call, so what is left of it went unseen. */
+static __always_inline void kill_forget(u32 tid)
+{
+	if (mark_caller(tid, false))
+		degrade(DEGRADED_KILL_CALLS);
+}
+#else
+static __always_inline void kill_forget(u32 tid)
+{
 }
 #endif

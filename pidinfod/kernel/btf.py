@@ -70,6 +70,11 @@ class KernelTypes:
             raise LookupError(f"the kernel's struct {struct} has no {member}")
         return bits // 8
 
+    def has_helper(self, name: str) -> bool:
+        """Whether programs have bpf_NAME(): BPF_CALL_x of include/linux/filter.h makes a type."""
+        wanted = f"btf_bpf_{name}".encode()
+        return bool(library().btf__find_by_name_kind(self._btf, wanted, _KIND_TYPEDEF) > 0)
+
     def tracepoint_arguments(self, name: str) -> tuple[bool, ...]:
         """Of each argument of a tracepoint, whether it is a pointer.
 

@@ -68,7 +68,11 @@ MACHINE_OFFSETS = {
     },
 }
 # -D name of each structure whose size they need.
-SIZES = {"SIZE_OF_K_SIGACTION": "k_sigaction", "SIZE_OF_UPID": "upid"}
+SIZES = {
+    "SIZE_OF_K_SIGACTION": "k_sigaction",
+    "SIZE_OF_UPID": "upid",
+    "SIZE_OF_PT_REGS": "pt_regs",
+}
 
 # The program text, in this order; the first comes before what is made of the families.
 SOURCES = (
@@ -133,11 +137,10 @@ KILL_CALLS = (
 IS_X86 = platform.machine() == "x86_64"
 # Entry points by ABI: what stands before the name of the call.
 NATIVE, COMPAT = ("__x64_", "__ia32_") if IS_X86 else ("__arm64_", "__arm64_")
-# Members of pt_regs that hold the arguments two and three, by ABI.
-ARM64_ARGUMENTS = {"second": "regs[1]", "third": "regs[2]"}
-ARGUMENTS = {
-    "native": {"second": "si", "third": "dx"} if IS_X86 else ARM64_ARGUMENTS,
-    "compat": {"second": "cx", "third": "dx"} if IS_X86 else ARM64_ARGUMENTS,
+# The member of pt_regs that holds the second argument, by ABI.
+SECOND_ARGUMENT = {
+    "native": "si" if IS_X86 else "regs[1]",
+    "compat": "cx" if IS_X86 else "regs[1]",
 }
 
 
@@ -163,8 +166,8 @@ def _entry_text(function: str, body: str, argument: str | None = None) -> str:
     return f"int {function}(struct pt_regs *ctx)\n{{\n{read}\treturn {body};\n}}\n"
 
 
-def _exit_text() -> str:
-    """The program at the exit of all system calls: it picks the six by their numbers."""
+def _kill_calls_text() -> str:
+    """What counts a system call that is done, if it is one of the six by its number."""
     native, compat = (("x86_64", "x32"), ("i386",)) if IS_X86 else (("arm64",), ("arm",))
 
     def numbers_of(call: KillCall, abis: Iterable[str]) -> list[int]:
@@ -181,15 +184,11 @@ def _exit_text() -> str:
 
     numbers = sorted({n for call in KILL_CALLS for n in numbers_of(call, (*native, *compat))})
     return (
-        "/* The arguments: struct pt_regs *regs, long result. */\n"
-        "int sys_exit(struct raw_tracepoint *ctx)\n{\n"
-        "\tstruct pt_regs *regs = (void *)ctx->args[0];\n"
-        "\tlong result = ctx->args[1], number;\n"
+        "static __always_inline int kill_call_done(struct pt_regs *regs, long result)\n{\n"
         "\tstruct pt_regs registers;\n"
+        "\tlong number = read_registers(regs, &registers);\n"
         "\tstruct user_call call = {};\n"
         "\ts32 signal = 0;\n\tu32 kill = 0;\n\n"
-        "\tif (result > 0)\n\t\treturn 0;\n"
-        "\tnumber = read_registers(regs, &registers);\n"
         f"\tif ({' && '.join(f'number != {number}' for number in numbers)})\n\t\treturn 0;\n"
         "\tread_call(&registers, &call);\n"
         "\tif (call.is_32bit) {\n\t\tswitch (number) {\n"
@@ -201,19 +200,15 @@ def _exit_text() -> str:
 
 
 def entries_text(wanted: Iterable[Hook]) -> str:
-    """The programs on entry points of system calls that are wanted: they differ by call and ABI."""
+    """What differs by call and ABI of the programs on system calls that are wanted."""
     functions = {hook.function for hook in wanted}
-    texts = [_exit_text()] if SYS_EXIT.function in functions else []
-    for abi, arguments in ARGUMENTS.items():
-        for call in KILL_CALLS:
-            if f"{abi}_{call.name}" in functions:
-                body = f"kill_enter(CALL_{call.name.upper()}, signal)"
-                texts.append(_entry_text(f"{abi}_{call.name}", body, arguments[call.signal]))
+    texts = [_kill_calls_text()] if SYS_EXIT.function in functions else []
+    for abi, second in SECOND_ARGUMENT.items():
         for name in FT_CALLS:
             if f"{abi}_{name}" in functions:
                 has_signal = name == "ft_kill"
                 body = f"ft_enter(FT_{name.upper()}, {'signal' if has_signal else '0'})"
-                argument = arguments["second"] if has_signal else None
+                argument = second if has_signal else None
                 texts.append(_entry_text(f"{abi}_{name}", body, argument))
     return "\n".join(texts)
 
@@ -221,10 +216,12 @@ def entries_text(wanted: Iterable[Hook]) -> str:
 def wanted_text(wanted: Iterable[Hook]) -> str:
     """What the programs are compiled with: programs without a hook are left out."""
     kinds = {(hook.kind, hook.feeds) for hook in wanted}
-    names = {"WITH_FT_CALLS": "ft_calls", "WITH_KILL_KPROBES": "kill_calls"}
-    return "".join(
-        f"#define {name}\n" for name, feeds in names.items() if ("kprobe", feeds) in kinds
-    )
+    names = {
+        "WITH_FT_CALLS": ("kprobe", "ft_calls"),
+        "WITH_KILL_CALLS": (SYS_EXIT.kind, SYS_EXIT.feeds),
+        "WITH_KILL_KPROBES": ("kprobe", "kill_calls"),
+    }
+    return "".join(f"#define {name}\n" for name, kind in names.items() if kind in kinds)
 
 
 def program_text(folder: Path, request: dict[str, Any], wanted: Collection[Hook]) -> str:
@@ -264,6 +261,8 @@ def compiler_flags(folder: Path, sizes: dict[str, int]) -> list[str]:
             flags.append("-DHAVE_GROUP_DEAD")
         if types.tracepoint_arguments("mark_victim")[0]:
             flags.append("-DMARK_VICTIM_HAS_TASK")
+        if types.has_helper("task_pt_regs"):
+            flags.append("-DHAVE_TASK_PT_REGS")
     return flags
 
 
@@ -331,14 +330,14 @@ def entry_hooks(symbols: frozenset[str], has_ft_calls: bool) -> Iterator[Hook]:
         if COMPAT != NATIVE and name not in WITHOUT_ARGUMENTS:
             yield from both(f"{COMPAT}sys_{name}", f"compat_{name}", "exit_ft_call", "ft_calls")
     for call in KILL_CALLS:
-        name = call.name
-        yield from both(f"{NATIVE}sys_{name}", f"native_{name}", "exit_kill_call", "kill_calls")
-        entry = call.compat_entry or f"sys_{name}"
+        entry = call.compat_entry or f"sys_{call.name}"
+        symbols_of = [f"{NATIVE}sys_{call.name}"]
         if COMPAT != NATIVE or call.compat_entry:
-            yield from both(f"{COMPAT}{entry}", f"compat_{name}", "exit_kill_call", "kill_calls")
+            symbols_of.append(f"{COMPAT}{entry}")
         if COMPAT != NATIVE and call.compat_entry:
-            # Of x32, which passes arguments as 64-bit callers do.
-            yield from both(f"{NATIVE}{entry}", f"native_{name}", "exit_kill_call", "kill_calls")
+            symbols_of.append(f"{NATIVE}{entry}")  # of x32
+        for symbol in symbols_of:
+            yield from both(symbol, "enter_kill_call", "exit_kill_call", "kill_calls")
 
 
 def has_kprobes() -> bool:

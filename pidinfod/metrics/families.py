@@ -19,8 +19,8 @@ DROPS: tuple[tuple[str, str], ...] = (
     ("ft_call", "return_missed"),
 )
 # What something that was counted can lose. groups: no id was left, so it is "other". processes:
-# the process has no record. deaths, placements, cgroups: the ring was full. kill_calls: no room
-# for a call on its way, or its return was missed.
+# the process has no record. deaths, placements, cgroups: the ring was full. kill_calls: the
+# return of a call was missed.
 DETAILS: tuple[str, ...] = (
     "groups", "processes", "deaths", "placements", "cgroups", "kill_calls",
     *(detail for family in FAMILIES for detail in family.details),

@@ -23,14 +23,14 @@ LEAST_ENTRIES = 64
 LRU_PER_CPU = 256
 
 # Entries of the other maps; of `events`, the ring, bytes.
-PLAIN_SIZES = {"processes": 65536, "ft_inflight": 4096, "kill_inflight": 4096, "events": 1 << 20}
+PLAIN_SIZES = {"processes": 65536, "ft_inflight": 4096, "events": 1 << 20}
 LRU_SIZES = {"generated": 16384, "rt_queues": 4096, "killed_threads": 256}
 MAP_NAMES = frozenset({*(family.name for family in FAMILIES), *PLAIN_SIZES, *LRU_SIZES})
 
 # Maps that the daemon reads or writes, beside those of the families.
 HANDED = (
     "seen", "drops", "degraded", "processes", "placements", "groups", "comm_rules", "group_table",
-    "settings", "placed_execs", "ft_inflight", "kill_inflight",
+    "settings", "placed_execs", "ft_inflight",
 )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 # Maps whose entries are counted beside those of the families.
-COUNTED_MAPS = ("processes", "placements", "groups", "ft_inflight", "kill_inflight")
+COUNTED_MAPS = ("processes", "placements", "groups", "ft_inflight")
 
 _GROUP = PROCESS.only("exec_id", "group")
 _PLACED = PLACEMENT.only("exec_id", "group")

@@ -7,7 +7,7 @@ from tests.support.machine import declaring, program, resident_bytes, settled
 
 SIGNALS = {"host": 1_000_003, "lab": 200_003}
 LIVES = {"host": 100_003, "lab": 10_007}
-MAPS = ("processes", "ft_inflight", "kill_inflight")  # the last two where there are kprobes
+MAPS = ("processes", "ft_inflight")  # the last where there are kprobes
 GENERATED = "pidinfod_signals_generated_total"
 
 

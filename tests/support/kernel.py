@@ -124,7 +124,6 @@ class Kernel:
             ("comm_rules", records.COMM_BYTES, 4, 64),
             ("placed_execs", 4, 8, max_groups),
             ("ft_inflight", 8, 16, 64),
-            ("kill_inflight", 8, 8, 64),
         ):
             maps[name] = self.hash(name, key, value, entries)
         maps["group_table"] = self.array("group_table", records.GROUP_ENTRY.size, max_groups)

@@ -132,25 +132,25 @@ def test_entry_points(machine, hooks):
             # The same address as the native one.
             "__ia32_sys_ft_fork",
         }  # fmt: skip
-        assert entries["__ia32_sys_kill"] == "compat_kill"
-        assert entries["__ia32_compat_sys_rt_sigqueueinfo"] == "compat_rt_sigqueueinfo"
-        assert entries["__x64_compat_sys_rt_sigqueueinfo"] == "native_rt_sigqueueinfo"
         assert entries["__x64_sys_ft_kill"] == "native_ft_kill"
+        assert entries["__ia32_sys_ft_kill"] == "compat_ft_kill"
     else:
         assert entries.keys() == SYMBOLS[ARM64]
         # One entry for callers of both sizes.
-        assert entries["__arm64_sys_kill"] == "native_kill"
-        assert entries["__arm64_compat_sys_rt_sigqueueinfo"] == "compat_rt_sigqueueinfo"
+        assert entries["__arm64_sys_ft_kill"] == "native_ft_kill"
+    is_ft_call = {event: re.search("_ft_|get_pid_info", event) for event in entries}
     assert returns == {
-        event: "exit_ft_call" if re.search("_ft_|get_pid_info", event) else "exit_kill_call"
-        for event in entries
+        event: "exit_ft_call" if is_ft else "exit_kill_call" for event, is_ft in is_ft_call.items()
     }
+    # Which of the six calls it is, they know by its number.
+    others = {function for event, function in entries.items() if not is_ft_call[event]}
+    assert others == {"enter_kill_call"}
 
 
 def test_entry_points_that_this_kernel_has_not(machine, hooks):
     found = hooks(symbols={"__x64_sys_kill", "__arm64_sys_kill"})
     entries = [hook.function for hook in found if hook.kind == "kprobe"]
-    assert entries == ["native_kill"]
+    assert entries == ["enter_kill_call"]
 
 
 def test_without_kprobes_kills_are_seen_at_the_exit_of_all_calls(machine, hooks):
@@ -213,39 +213,31 @@ def test_kprobes_that_are_refused(monkeypatch, machine, hooks, which):
     assert (which or "the kernel has none") in remark
 
 
-ARGUMENTS = {
-    (X86, "native"): {"second": "si", "third": "dx"},
-    (X86, "compat"): {"second": "cx", "third": "dx"},
-    (ARM64, "native"): {"second": "regs[1]", "third": "regs[2]"},
-    (ARM64, "compat"): {"second": "regs[1]", "third": "regs[2]"},
-}
 # As kill(2), tgkill(2), rt_sigqueueinfo(2), pidfd_send_signal(2) have it.
 SIGNAL_IS = {
     "kill": "second", "tkill": "second", "tgkill": "third", "rt_sigqueueinfo": "second",
-    "rt_tgsigqueueinfo": "third", "pidfd_send_signal": "second", "ft_kill": "second",
+    "rt_tgsigqueueinfo": "third", "pidfd_send_signal": "second",
 }  # fmt: skip
+SECOND = {(X86, "native"): "si", (X86, "compat"): "cx"}
 
 
 def test_entries_read_the_signal_from_its_register(machine, hooks):
     text = machine.entries_text(hooks())
     functions = dict(re.findall(r"^int (\w+)\(struct pt_regs \*ctx\)\n\{\n(.*?)^\}", text,
                                 re.MULTILINE | re.DOTALL))  # fmt: skip
-    assert functions.keys() == {hook.function for hook in hooks() if hook.kind == "kprobe"}
+    assert functions.keys() == {
+        hook.function for hook in hooks() if hook.kind == "kprobe" and hook.feeds == "ft_calls"
+    }
     for function, body in functions.items():
         abi, _, call = function.partition("_")
         read = re.findall(r"&user->([\w\[\]]+)", body)
-        if call in SIGNAL_IS:
-            assert read == [ARGUMENTS[machine.machine, abi][SIGNAL_IS[call]]]
-        else:
-            assert read == []
-        if call in loader.FT_CALLS:
-            signal = "signal" if call == "ft_kill" else "0"
-            assert f"return ft_enter(FT_{call.upper()}, {signal});" in body
-        else:
-            assert f"return kill_enter(CALL_{call.upper()}, signal);" in body
+        register = SECOND.get((machine.machine, abi), "regs[1]")
+        assert read == ([register] if call == "ft_kill" else [])
+        signal = "signal" if call == "ft_kill" else "0"
+        assert f"return ft_enter(FT_{call.upper()}, {signal});" in body
 
 
-def test_exit_picks_the_calls_by_their_numbers(machine):
+def test_calls_are_picked_by_their_numbers(machine):
     text = machine.entries_text([machine.SYS_EXIT])
     compat, native = re.search(r"is_32bit\) \{(.*?)\} else \{(.*)", text, re.DOTALL).groups()
     case = re.compile(r"case (\d+):\s+kill = CALL_(\w+);\s+signal = call\.(\w+);\s+break;")
