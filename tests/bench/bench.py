@@ -4,7 +4,6 @@
 import argparse
 import contextlib
 import os
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -44,11 +43,6 @@ def interleaved(contests, rounds):
         for name, contest in contests.items():
             found[name].append(contest())
     return found
-
-
-def median_difference(values, others):
-    """The median over the rounds of what a value is more than the other one of its round."""
-    return statistics.median(a - b for a, b in zip(values, others, strict=True))
 
 
 def lab(name, *argv, **options):

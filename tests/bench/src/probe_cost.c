@@ -76,9 +76,9 @@ static const struct {
 	int repeat;
 } contests[] = {
 	{ "getppid", getppid_only, 50000 },
-	{ "ignored", ignored, 20000 },
-	{ "handled", handled, 20000 },
-	{ "life", life, 200 },
+	{ "ignored", ignored, 2000 },
+	{ "handled", handled, 1000 },
+	{ "life", life, 40 },
 };
 
 /* Nanoseconds of each time that the contest of this name runs. */
