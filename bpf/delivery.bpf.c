@@ -19,8 +19,9 @@ struct rt_queue {
 };
 
 /*
- * When each was generated. A signal can be taken in ways that no probe sees, and a
- * process can die with signals pending: hence the kernel forgets the oldest here.
+ * When each was generated, but for the standard signal that waits alone: that is in the
+ * record of its process. A signal can be taken in ways that no probe sees, and a process
+ * can die with signals pending: hence the kernel forgets the oldest here.
  */
 BPF_TABLE("lru_hash", struct pending_key, u64, generated, SIZE_GENERATED);
 BPF_TABLE("lru_hash", struct pending_key, struct rt_queue, rt_queues, SIZE_RT_QUEUES);
@@ -40,24 +41,56 @@ static __always_inline void count_unmatched(u32 signal, u8 reason, u64 amount)
 	count_signal_delivery_unmatched(&key, amount);
 }
 
-static __always_inline void remember_generated(u32 id, u32 signal, bool is_shared)
+static __always_inline bool is_in_record(struct process *process, struct pending_key *key)
+{
+	return process->waiting_ns && process->waiting_signal == key->signal &&
+	       process->waiting_id == key->id && process->waiting_is_shared == key->is_shared;
+}
+
+/*
+ * Of a standard signal, in the record; false where it has to go to the map, as another is
+ * in the record, or the map may have this one.
+ */
+static __always_inline bool remember_in_record(struct process *process, struct pending_key *key,
+					       u64 now)
+{
+	if (is_in_record(process, key)) {
+		/* It is new, so the last one is not pending any more. */
+		count_unmatched(key->signal, UNMATCHED_UNDELIVERED, 1);
+	} else if (process->waiting_ns || process->waiting_others) {
+		return false;
+	}
+	process->waiting_ns = now;
+	process->waiting_id = key->id;
+	process->waiting_signal = key->signal;
+	process->waiting_is_shared = key->is_shared;
+	return true;
+}
+
+static __always_inline void remember_generated(struct process *process, u32 id, u32 signal,
+					       bool is_shared)
 {
 	struct pending_key key = { .id = id, .signal = signal, .is_shared = is_shared };
+	bool is_standard = class_of(signal) == CLASS_STANDARD;
 	u64 now = bpf_ktime_get_boot_ns(), *since;
 	struct rt_queue empty = {}, *queue;
 
-	if (class_of(signal) == CLASS_REALTIME) {
+	if (is_standard && remember_in_record(process, &key, now))
+		return;
+	if (!is_standard) {
 		queue = rt_queues.lookup_or_try_init(&key, &empty);
 		if (!queue)
 			return;
 		key.number = queue->tail++;
 	}
-	if (!generated.insert(&key, &now))
+	if (!generated.insert(&key, &now)) {
+		process->waiting_others += is_standard;
 		return;
+	}
 	since = generated.lookup(&key);
 	if (!since)
 		return;
-	/* It is new, so the last one is not pending any more. */
+	/* As above. */
 	count_unmatched(signal, UNMATCHED_UNDELIVERED, 1);
 	*since = now;
 }
@@ -87,14 +120,25 @@ static __always_inline void settle_queue(void *task, struct rt_queue *queue,
  * When that signal of the current task was generated; it waits no more. 0 if that was
  * not seen, or belongs to another process that had this id before.
  */
-static __always_inline u64 take_generated(u32 id, u32 signal, bool is_shared, u64 start_ns)
+static __always_inline u64 take_generated(struct process *process, u32 id, u32 signal,
+					  bool is_shared, u64 start_ns)
 {
 	struct pending_key key = { .id = id, .signal = signal, .is_shared = is_shared };
+	bool is_standard = class_of(signal) == CLASS_STANDARD;
 	void *task = (void *)bpf_get_current_task();
 	struct rt_queue *queue;
 	u64 *since, ns;
 
-	if (class_of(signal) == CLASS_REALTIME) {
+	if (is_standard && process) {
+		if (is_in_record(process, &key)) {
+			ns = process->waiting_ns;
+			process->waiting_ns = 0;
+			return ns;
+		}
+		if (!process->waiting_others)
+			return 0;
+	}
+	if (!is_standard) {
 		struct pending_key queue_key = key;
 
 		queue = rt_queues.lookup(&key);
@@ -108,16 +152,20 @@ static __always_inline u64 take_generated(u32 id, u32 signal, bool is_shared, u6
 		return 0;
 	ns = *since;
 	generated.delete(&key);
-	return ns >= start_ns ? ns : 0;
+	if (ns < start_ns)
+		return 0;
+	if (is_standard && process)
+		process->waiting_others--;
+	return ns;
 }
 
 /* A thread's own signals are delivered before those of its process. */
-static __always_inline u64 take_any(u32 signal, u64 start_ns)
+static __always_inline u64 take_any(struct process *process, u32 signal, u64 start_ns)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	u64 ns = take_generated(id, signal, false, start_ns);
+	u64 ns = take_generated(process, id, signal, false, start_ns);
 
-	return ns ? ns : take_generated(id >> 32, signal, true, start_ns);
+	return ns ? ns : take_generated(process, id >> 32, signal, true, start_ns);
 }
 
 /* A signal is delivered to the current task, whose process has that record or none. */
@@ -131,13 +179,13 @@ static __always_inline void match_delivered(u32 signal, struct process *process)
 		start_ns = process->start_ns;
 	else
 		READ_MEMBER(start_ns, current_leader(), OFF_TASK_START_BOOTTIME);
-	ns = take_any(signal, start_ns);
+	ns = take_any(process, signal, start_ns);
 	waited.kind = class_of(signal);
 	if (!ns && signal == SIGKILL) {
 		/* A signal that ends a process is delivered as SIGKILL, to each of its threads. */
 		blamed = process ? process->blame.signal : 0;
 		if (blamed && blamed != SIGKILL)
-			ns = take_any(blamed, start_ns);
+			ns = take_any(process, blamed, start_ns);
 		waited.kind = class_of(blamed);
 	}
 	if (ns)

@@ -210,7 +210,7 @@ int signal_generate(struct raw_tracepoint *ctx)
 	if (key.result == RESULT_IGNORED && signal == SIGTERM)
 		remember_term(process, bpf_ktime_get_boot_ns(), true);
 	if (key.result == RESULT_DELIVERED)
-		remember_generated(is_shared ? tgid : tid, signal, is_shared);
+		remember_generated(process, is_shared ? tgid : tid, signal, is_shared);
 	else if (key.result != RESULT_LOSE_INFO)
 		return 0;
 #ifndef MARK_VICTIM_HAS_TASK

@@ -57,6 +57,13 @@ PROCESS = Struct(
     Member("end_ns", "u64"),  # 0 while it lives
     Member("term_ns", "u64"),  # of the last SIGTERM that began a shutdown, 0 without one
     Member("blame", BLAME),
+    # A standard signal that waits for its delivery: since when, and whose it is (a thread's own or
+    # the process's). Others that wait at the same time are in the map `generated`.
+    Member("waiting_ns", "u64"),  # 0 for none
+    Member("waiting_id", "u32"),
+    Member("waiting_signal", "u16"),
+    Member("waiting_is_shared", "u16"),
+    Member("waiting_others", "u32"),
     Member("group", "u32"),
     Member("parent_group", "u32"),  # of the parent that it died under
     # Bytes, as different CPUs write them.

@@ -133,6 +133,47 @@ def test_standard_signals_wait(daemon):
     assert between(before, after, LATENCY, 1.07, 2.15, **{"class": "standard"}) == 1
 
 
+def test_standard_signals_that_wait_at_once(daemon):
+    """Each has its own time: of the process, of its main thread, and another of the process."""
+    standard = {"class": "standard"}
+    with puppet() as target:
+        target.do("for n in (10, 12): signal.signal(n, lambda *_: None)")
+        target.do("signal.pthread_sigmask(signal.SIG_BLOCK, [10, 12])")
+        before = daemon.scrape()
+        for _ in range(2):
+            os.kill(target.pid, 10)
+            time.sleep(1.4)
+            target.do("signal.raise_signal(10)")
+            os.kill(target.pid, 12)
+            time.sleep(0.4)
+            # sigsuspend(2) takes one number at a time: 10 of the thread, 10 of the process, 12.
+            for number in (10, 10, 12):
+                mask = f"((1 << 1024) - 1 ^ 1 << {number} - 1).to_bytes(128, 'little')"
+                target.do(f"import ctypes; ctypes.CDLL(None).sigsuspend({mask})")
+        after = daemon.scrape()
+    assert between(before, after, LATENCY, 0.268, 0.537, **standard) == 4
+    assert between(before, after, LATENCY, 1.07, 2.15, **standard) == 2
+
+
+@pytest.mark.parametrize("others", [[], [12]])
+def test_what_is_taken_otherwise_is_counted_when_it_comes_again(daemon, others):
+    """Alone, and beside another signal that waits."""
+    labels = {"class": "standard", "reason": "undelivered"}
+    with puppet() as target:
+        target.do("for n in (10, 12): signal.signal(n, lambda *_: None)")
+        target.do("signal.pthread_sigmask(signal.SIG_BLOCK, [10, 12])")
+        before = daemon.scrape()
+        for number in others:
+            os.kill(target.pid, number)
+        for _ in range(3):
+            os.kill(target.pid, 10)
+            target.do("signal.sigwait([10])")
+        os.kill(target.pid, 10)
+        target.do("signal.pthread_sigmask(signal.SIG_UNBLOCK, [10, 12])")
+        after = daemon.scrape()
+    assert after.value(UNMATCHED, **labels) - before.value(UNMATCHED, **labels) == 3
+
+
 def test_a_signal_that_kills_is_matched(daemon):
     """It is delivered as SIGKILL."""
     with puppet() as target:
