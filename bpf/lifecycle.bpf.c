@@ -30,8 +30,11 @@ static __always_inline void count_reaping(struct process *process)
 /* The record of a new process; that of an earlier life is closed. */
 static __always_inline void begin_life(u32 tgid, struct process *process)
 {
-	struct process *known = processes.lookup(&tgid);
+	struct process *known;
 
+	if (!processes.insert(&tgid, process))
+		return;
+	known = processes.lookup(&tgid);
 	/* It was sent a signal before the kernel told of the fork: who did so is kept. */
 	if (known && !known->is_dead && is_life_of(known, process->start_ns)) {
 		known->group = process->group;
