@@ -240,6 +240,8 @@ int sched_process_free(struct raw_tracepoint *ctx)
 		return 0;
 	count_reaping(process);
 	processes.delete(&tgid);
-	placements.delete(&tgid);
+	/* Most have none, and to look takes no lock. */
+	if (placements.lookup(&tgid))
+		placements.delete(&tgid);
 	return 0;
 }
