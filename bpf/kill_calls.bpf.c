@@ -133,7 +133,10 @@ static void *(*current_task_btf)(void) = (void *)158;
 static struct pt_regs *(*registers_of)(void *task) = (void *)175;
 #endif
 
-/* What user space had in its registers when it made the call. */
+/*
+ * What user space had in its registers when it made the call. Kernels that have not the
+ * helper have them at the end of the stack, with nothing behind them.
+ */
 static __always_inline struct pt_regs *caller_registers(void)
 {
 #ifdef HAVE_TASK_PT_REGS
