@@ -39,7 +39,7 @@ def lab(programs: Path) -> Iterator[Lab]:
     guest = Lab("test")
     guest.run("down", check=False)
     guest.up()
-    guest.configure(SHARED + TESTED)
+    guest.configure(TESTED, SHARED)
     guest.copy_in(programs, "/root/src")
     yield guest
     # Fails when the kernel reported anything in all this time.

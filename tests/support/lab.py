@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support import REPO
 from tests.support.scrape import Scrape, scrape
@@ -50,10 +51,17 @@ class Lab:
     def copy_in(self, source: Path, target: str) -> None:
         self.run("copy", str(source), f"lab:{target}")
 
-    def configure(self, text: str) -> None:
-        """Add to the service's configuration."""
-        add = 'printf %s "$1" >> /etc/pidinfod/config.yml; systemctl restart pidinfod'
-        self.exec("sh", "-c", add, "sh", text)
+    def configure(self, *texts: str) -> None:
+        """Have the service run as it is installed, and with these: later keys take the place of
+        earlier ones."""
+        keys: dict[str, object] = {}
+        for text in texts:
+            keys |= yaml.safe_load(text)
+        write = (
+            "cd /etc/pidinfod; [ -e installed ] || cp config.yml installed; "
+            '{ cat installed; printf %s "$1"; } > config.yml; systemctl restart pidinfod'
+        )
+        self.exec("sh", "-c", write, "sh", yaml.safe_dump(keys))
 
     def scrape(self) -> Scrape:
         return scrape(self.metrics_url)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.daemon import Daemon
+from tests.support.daemon import SHARED, TESTED, Daemon
 from tests.support.lab import LAB, Lab
 from tests.support.scrape import Scrape
 
@@ -51,8 +51,8 @@ class Guest:
 
     name = "lab"
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, lab: Lab, text: str = SHARED) -> None:
+        self._lab, self._text = lab, text
 
     def command(self, *argv: str) -> list[str]:
         """A command of this machine that runs one in the guest, as above."""
@@ -72,14 +72,12 @@ class Guest:
 
     @contextlib.contextmanager
     def configured(self, text: str) -> Iterator[Guest]:
-        """The same with the service's configuration changed."""
-        self._lab.exec("cp", "/etc/pidinfod/config.yml", "/etc/pidinfod/kept")
-        self._lab.configure(text)
+        """The same with the service configured anew."""
+        self._lab.configure(TESTED, text)
         try:
-            yield self
+            yield Guest(self._lab, text)
         finally:
-            back = "cd /etc/pidinfod; mv kept config.yml; systemctl restart pidinfod"
-            self._lab.exec("sh", "-c", back)
+            self._lab.configure(TESTED, self._text)
 
 
 Machine = Host | Guest
