@@ -59,8 +59,9 @@ class KernelTypes:
             raise LookupError(f"the kernel has no struct {struct}")
         return int(_Type.from_address(library().btf__type_by_id(self._btf, type_id)).size_or_type)
 
-    def offset(self, struct: str, member: str) -> int:
+    def offset(self, struct: str, member: str, *inner: str) -> int:
         """Bytes from the start of a structure to its member, also one in an anonymous part.
+        `inner` is the structure that the member is, and a member of it, and so on.
 
         Raises LookupError when there is no such structure or member.
         """
@@ -68,7 +69,7 @@ class KernelTypes:
         bits = self._find(type_id, member) if type_id > 0 else None
         if bits is None:
             raise LookupError(f"the kernel's struct {struct} has no {member}")
-        return bits // 8
+        return bits // 8 + (self.offset(*inner) if inner else 0)
 
     def has_helper(self, name: str) -> bool:
         """Whether programs have bpf_NAME(): BPF_CALL_x of include/linux/filter.h makes a type."""

@@ -42,34 +42,38 @@ class Enum:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a structure: a scalar, or bytes (`size` of them, a `char` array in C)."""
+    """A member of a structure: a scalar, bytes (`size` of them, a `char` array in C), or `count`
+    scalars in a row, which are given and taken as their bytes."""
 
     name: str
     type: str | Struct
     size: int = 0
+    count: int = 0
 
     @property
     def bytes(self) -> int:
         if isinstance(self.type, Struct):
             return self.type.size
-        return self.size or struct.calcsize("=" + _SCALARS[self.type])
+        return self.size or struct.calcsize("=" + _SCALARS[self.type]) * (self.count or 1)
 
     @property
     def alignment(self) -> int:
         if isinstance(self.type, Struct):
             return self.type.alignment
-        return 1 if self.size else self.bytes
+        return 1 if self.size else struct.calcsize("=" + _SCALARS[self.type])
 
     @property
     def code(self) -> str:
         """In the notation of the module struct; a structure inside is its bytes."""
-        if isinstance(self.type, Struct) or self.size:
+        if isinstance(self.type, Struct) or self.size or self.count:
             return f"{self.bytes}s"
         return _SCALARS[self.type]
 
     def c_text(self) -> str:
         if isinstance(self.type, Struct):
             return f"struct {self.type.name} {self.name}"
+        if self.count:
+            return f"{self.type} {self.name}[{self.count}]"
         return f"char {self.name}[{self.size}]" if self.size else f"{self.type} {self.name}"
 
 

@@ -64,6 +64,7 @@ def library() -> ctypes.CDLL:
     lib.bpf_map_lookup_elem.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 2
     lib.bpf_map_lookup_and_delete_elem.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 2
     lib.bpf_map_update_elem.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 2 + [ctypes.c_uint64]
+    lib.bpf_link_create.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
     lib.bpf_map_delete_elem.argtypes = [ctypes.c_int, ctypes.c_void_p]
     return lib
 
@@ -139,6 +140,17 @@ def read_array(handle: MapHandle) -> list[bytes]:
         for _, values, count in _batches(handle)
         for index in range(count)
     ]
+
+
+def read_entries(handle: MapHandle) -> Iterator[tuple[bytes, bytes]]:
+    """The keys and values of a hash map."""
+    width, size = handle.key_size, handle.value_size
+    for keys, values, count in _batches(handle):
+        for index in range(count):
+            yield (
+                bytes(keys[index * width : (index + 1) * width]),
+                bytes(values[index * size : (index + 1) * size]),
+            )
 
 
 def read_keys(handle: MapHandle) -> list[bytes]:
@@ -233,6 +245,34 @@ def push(fd: int, number: int) -> None:
     """Append to a queue of u32. Raises OSError."""
     if library().bpf_map_update_elem(fd, None, ctypes.byref(ctypes.c_uint32(number)), ANY) < 0:
         _unless((), "queue")
+
+
+BPF_TRACE_ITER = 28  # include/uapi/linux/bpf.h
+
+
+def link_iterator(prog_fd: int) -> int:
+    """The link of an iterator's program, which it takes rights to make. Raises OSError."""
+    link = int(library().bpf_link_create(prog_fd, 0, BPF_TRACE_ITER, None))
+    if link < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"the iterator's link: {os.strerror(error)}")
+    return link
+
+
+def iterate(link_fd: int) -> None:
+    """Run an iterator that gives nothing out over all that it visits. Raises OSError."""
+    walk = int(library().bpf_iter_create(link_fd))
+    if walk < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"iterator: {os.strerror(error)}")
+    try:
+        while True:
+            # After a million visits without output the kernel wants to be asked again.
+            with contextlib.suppress(BlockingIOError):
+                if not os.read(walk, 1):
+                    return
+    finally:
+        os.close(walk)
 
 
 _SAMPLE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)

@@ -26,10 +26,32 @@ def types():
         ("kernel_siginfo", "si_code", 8),  # in an anonymous structure
         ("sigaction", "sa_handler", 0),
         ("k_sigaction", "sa", 0),
+        ("itimerspec64", "it_value", 16),
     ],
 )
 def test_offsets(types, struct, member, offset):
     assert types.offset(struct, member) == offset
+
+
+def test_a_member_of_a_member(types):
+    assert types.offset("itimerspec64", "it_value", "timespec64", "tv_nsec") == 24
+    pending = types.offset("task_struct", "pending")
+    assert types.offset("task_struct", "pending", "sigpending", "list", "list_head", "prev") == (
+        pending + types.offset("sigpending", "list") + 8
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "missing"),
+    [
+        (("itimerspec64", "it_value", "timespec64", "nonsense"), "timespec64 has no nonsense"),
+        (("itimerspec64", "it_value", "nonsense", "tv_sec"), "struct nonsense has no tv_sec"),
+        (("itimerspec64", "nonsense", "timespec64", "tv_sec"), "itimerspec64 has no nonsense"),
+    ],
+)
+def test_no_such_member_of_a_member(types, where, missing):
+    with pytest.raises(LookupError, match=missing):
+        types.offset(*where)
 
 
 def test_a_task(types):
@@ -44,9 +66,9 @@ def test_sizes(types, struct, size):
 
 
 def test_all_that_the_probes_need(types):
-    for struct, member in loader.OFFSETS.values():
+    for where in loader.OFFSETS.values():
         # An array of any length is at the end.
-        assert 0 <= types.offset(struct, member) <= types.size(struct)
+        assert 0 <= types.offset(*where) <= types.size(where[0])
     # struct k_sigaction holds a handler, flags, a restorer and 64 bits of a mask.
     assert types.size("k_sigaction") in (24, 32)
 

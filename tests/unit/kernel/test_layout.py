@@ -84,6 +84,27 @@ def test_padding_is_zero_and_not_read():
     assert OUTER.unpack(OUTER.pack(**ones._asdict())) == ones
 
 
+ROW = Struct(
+    "row", Member("first", "u8"), Member("numbers", "u32", count=3),
+    Member("shorts", "u16", count=1), Member("last", "u8"),
+)  # fmt: skip
+
+
+def test_scalars_in_a_row():
+    assert ROW.c_text() == (
+        "struct row {\n\tu8 first;\n\tu8 pad1[3];\n\tu32 numbers[3];\n\tu16 shorts[1];\n"
+        "\tu8 last;\n\tu8 pad4[1];\n};\n"
+    )
+    assert (ROW.size, ROW.alignment) == (20, 4)
+    numbers = struct.pack("=3I", 7, 2**32 - 1, 11)
+    raw = ROW.pack(first=3, numbers=numbers, last=5)
+    assert raw == b"\3\0\0\0" + numbers + b"\0\0\5\0"
+    assert ROW.unpack(raw) == (3, numbers, bytes(2), 5)
+    assert ROW.only("numbers", "last").unpack(raw) == (numbers, 5)
+    assert ROW.only("shorts").unpack(raw) == (bytes(2),)
+    assert [member.bytes for member in ROW.members] == [1, 12, 2, 1]
+
+
 @pytest.mark.parametrize("size", [0, 39, 41])
 def test_bytes_of_another_size(size):
     with pytest.raises(struct.error):

@@ -21,6 +21,7 @@ def test_the_library_has_what_is_used():
         lambda: libbpf.read_array(nobody),
         lambda: libbpf.read_keys(nobody),
         lambda: list(libbpf.read_records(nobody, struct.Struct("=Q"))),
+        lambda: list(libbpf.read_entries(nobody)),
         lambda: libbpf.count_entries(nobody),
         lambda: libbpf.count_of(nobody, bytes(4)),
         lambda: libbpf.read_percpu_array(nobody),
@@ -38,6 +39,10 @@ def test_the_library_has_what_is_used():
         libbpf.push(-1, 7)
     with pytest.raises(OSError, match="program"):
         libbpf.run_stats(-1)
+    with pytest.raises(OSError, match="the iterator's link"):
+        libbpf.link_iterator(-1)
+    with pytest.raises(OSError, match="iterator: "):
+        libbpf.iterate(-1)
     with pytest.raises(OSError, match="ring"):
         libbpf.Ring(-1, lambda raw: True)
     assert libbpf.possible_cpus() >= 1
@@ -114,6 +119,65 @@ def test_records(kernel, monkeypatch, entries):
         kernel.put(handle, key_of(number), PROCESS.pack(group=number % 7, parent_group=5))
     found = dict(libbpf.read_records(handle, PROCESS.only("group", "parent_group")))
     assert found == {number: (number % 7, 5) for number in range(entries)}
+
+
+@pytest.mark.parametrize("entries", [0, 1, 64, 128, 1000])
+def test_entries(kernel, monkeypatch, entries):
+    monkeypatch.setattr(libbpf, "BUFFER_BYTES", 1)
+    # A key and a value of different sizes, neither a power of two.
+    handle = kernel.hash("swept", 6, 20, 1024)
+    expected = {}
+    for number in range(entries):
+        expected[b"%06d" % number] = b"%020d" % (number * 1009)
+        kernel.put(handle, b"%06d" % number, b"%020d" % (number * 1009))
+    # What is given stays what it was when the next batch is read.
+    assert dict(list(libbpf.read_entries(handle))) == expected
+
+
+class Iterator:
+    """In the place of libbpf: an iterator whose reads end as is said."""
+
+    def __init__(self, monkeypatch, *reads):
+        self.asked, self.closed, self.reads = [], [], list(reads)
+        monkeypatch.setattr(libbpf, "library", lambda: self)
+        monkeypatch.setattr(libbpf.os, "read", self._read)
+        monkeypatch.setattr(libbpf.os, "close", self.closed.append)
+
+    def bpf_iter_create(self, link):
+        self.asked.append(link)
+        return 1013
+
+    def bpf_link_create(self, *args):
+        self.asked.append(args)
+        return 1009
+
+    def _read(self, fd, size):
+        assert (fd, size > 0) == (1013, True)
+        result = self.reads.pop(0)
+        if isinstance(result, bytes):
+            return result
+        raise result
+
+
+def test_an_iterator_that_wants_to_be_asked_again(monkeypatch):
+    again = BlockingIOError(errno.EAGAIN, "again")
+    iterator = Iterator(monkeypatch, again, again, b"")
+    libbpf.iterate(211)
+    assert (iterator.asked, iterator.closed, iterator.reads) == ([211], [1013], [])
+
+
+def test_an_iterator_that_fails_is_closed(monkeypatch):
+    iterator = Iterator(monkeypatch, OSError(errno.EIO, "made up"), b"")
+    with pytest.raises(OSError, match="made up"):
+        libbpf.iterate(211)
+    assert iterator.closed == [1013]
+
+
+def test_the_link_of_an_iterator(monkeypatch):
+    iterator = Iterator(monkeypatch)
+    assert libbpf.link_iterator(211) == 1009
+    # include/uapi/linux/bpf.h: enum bpf_attach_type, BPF_TRACE_ITER
+    assert iterator.asked == [(211, 0, 28, None)]
 
 
 @pytest.mark.parametrize("entries", [1, 61, 64, 128, 4096])
