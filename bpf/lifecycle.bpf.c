@@ -39,10 +39,13 @@ static __always_inline void begin_life(u32 tgid, struct process *process)
 	if (known && !known->is_dead && is_life_of(known, process->start_ns)) {
 		known->group = process->group;
 		known->exec_id = process->exec_id;
+		provisional_use.delete(&tgid);
 		return;
 	}
-	if (known)
+	if (known) {
 		count_reaping(known);
+		depart(tgid, known);
+	}
 	if (processes.update(&tgid, process))
 		degrade(DEGRADED_PROCESSES);
 }
@@ -95,9 +98,10 @@ int sched_process_exec(struct raw_tracepoint *ctx)
 {
 	void *leader = current_leader();
 	struct execs_key key = {};
+	u32 tgid = current_tgid(), group;
 	u64 before = 0, exec_id = 0;
-	u32 tgid = current_tgid();
 	struct process *process;
+	struct user *user = NULL;
 	struct comm comm = {};
 
 	see(SEEN_EXEC);
@@ -108,12 +112,16 @@ int sched_process_exec(struct raw_tracepoint *ctx)
 		return 0;
 	}
 	before = process->exec_id;
-	key.group = group_after_exec(settled_group(tgid, process), &comm);
+	group = settled_group(tgid, process);
+	key.group = group_after_exec(group, &comm);
 	/* Where user space has not looked yet, the process may be in a group of its parents. */
 	if (is_provisional(key.group) || (before && !placement_of(tgid, before)))
 		exec_id = new_exec_id(tgid);
+	if (key.group != group || before || exec_id)
+		user = begin_joining(tgid, process);
 	process->group = key.group;
 	process->exec_id = exec_id;
+	end_joining(user);
 	/* The program that was asked to end has gone. */
 	process->term_ns = 0;
 	/* An exec that was told is counted by user space, when its group is final. */
@@ -184,6 +192,7 @@ int sched_process_exit(struct raw_tracepoint *ctx)
 	ft_forget(id);
 	kill_forget(id);
 	READ_MEMBER(signal, leader, OFF_TASK_SIGNAL);
+	keep_run_delay(tgid, leader, signal);
 	/* Dead is a process whose last thread goes, whichever that is. */
 #ifdef HAVE_GROUP_DEAD
 	if (!(ctx->args[1] & 1))
@@ -236,9 +245,13 @@ int sched_process_free(struct raw_tracepoint *ctx)
 	ended.delete(&life);
 #endif
 	process = processes.lookup(&tgid);
-	if (!process || !is_life_of(process, start_ns))
+	if (!process || !is_life_of(process, start_ns)) {
+		if (!count_departed(tgid, start_ns, task))
+			degrade(DEGRADED_USE);
 		return 0;
+	}
 	count_reaping(process);
+	count_whole_use(tgid, process, task);
 	processes.delete(&tgid);
 	/* Most have none, and to look takes no lock. */
 	if (placements.lookup(&tgid))

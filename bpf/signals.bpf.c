@@ -207,6 +207,7 @@ int signal_generate(struct raw_tracepoint *ctx)
 	count_signals_generated(&key, 1);
 	if (!process || process->is_dead)
 		return 0;
+	process->signals++;	/* the kernel holds the target's siglock */
 	if (key.result == RESULT_IGNORED && signal == SIGTERM)
 		remember_term(process, bpf_ktime_get_boot_ns(), true);
 	if (key.result == RESULT_DELIVERED)

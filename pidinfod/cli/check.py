@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from pidinfod.cli import status, text
+from pidinfod.groups.rules import Rules
 from pidinfod.kernel import handoff, libbpf, pid_info
 from pidinfod.kernel.handoff import Loaded, Probe
+from pidinfod.kernel.sweep import FEEDS
 from pidinfod.metrics import program
 from pidinfod.metrics.exposition import declared_series
 from pidinfod.metrics.families import FAMILIES
+from pidinfod.metrics.snapshot import Source
 from pidinfod.service import daemon
 from pidinfod.service.config import Config
 
@@ -23,6 +26,7 @@ DEATHS = ("sched_process_exit", "signal_generate", "mark_victim", "cgroup_mkdir"
 def fed_by(feeds: str) -> list[str]:
     """The metrics that a probe feeds."""
     names = [family.metric for family in FAMILIES if feeds in family.probes]
+    names += ["group_*", "zombies"] if feeds == FEEDS else []
     return [*names, *(("deaths",) if feeds in DEATHS else ())]
 
 
@@ -50,6 +54,19 @@ def remarks(loaded: Loaded, has_ft_calls: bool) -> list[str]:
     lines = [text.printable(remark) for remark in loaded.remarks]
     if not has_ft_calls:
         lines.append("the kernel has not the calls get_pid_info, ft_fork, ft_kill and ft_wait")
+    return lines
+
+
+def sweep(config: Config, loaded: Loaded) -> list[str]:
+    """How the processes are read of which metrics tell, and what cannot be told of them here."""
+    source = Source(
+        loaded, Rules(config.groups), config.procfs, config.group_ttl, config.max_groups,
+        config.shown_groups,
+    )  # fmt: skip
+    by, why = source.sweeps_by
+    lines = [f"Processes are swept by {by}" + (f", as: {text.printable(why)}" if why else "")]
+    if loaded.absent:
+        lines.append(f"The kernel does not keep: {', '.join(sorted(loaded.absent))}")
     return lines
 
 
@@ -92,6 +109,7 @@ def main(config: Config, out: TextIO, err: TextIO) -> int:
         *table(loaded.probes),
         f"{attached} of {len(loaded.probes)} probes attached",
         *remarks(loaded, pid_info.is_supported()),
+        *sweep(config, loaded),
         memory(config, used),
         *declared(config, loaded),
     ]

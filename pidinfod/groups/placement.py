@@ -17,6 +17,7 @@ import functools
 import logging
 import os
 import struct
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -40,6 +41,11 @@ STAT_BYTES = 4096  # more than /proc/PID/stat has: to read so many takes one cal
 # program, before it was looked at; something of it cannot be read; the map was full; a rule's
 # pattern took too long.
 MISSES = ("gone", "exec", "unreadable", "full", "slow")
+
+# What a program used before it was placed later than this stays with the group of its name.
+LATE_NS = 50_000_000
+# The part of an exec_id that is its time: bpf/processes.bpf.c, new_exec_id().
+_EXEC_TIME = (1 << 42) - 1
 
 _PROGRAM = PROCESS.only("exec_id", "is_dead")
 
@@ -144,11 +150,17 @@ class Placer:
     """Places processes in groups. Not safe for two threads at once.
 
     `proc` is None where no /proc has the PIDs that the probes count: there programs stay in the
-    groups that the kernel gave them.
+    groups that the kernel gave them. `note_use` has what processes used until now noted, unless
+    that was done so many seconds ago.
     """
 
     def __init__(
-        self, rules: Rules, loaded: Loaded, proc: Path | None, misses: Counter[str]
+        self,
+        rules: Rules,
+        loaded: Loaded,
+        proc: Path | None,
+        misses: Counter[str],
+        note_use: Callable[[float], object],
     ) -> None:
         self._rules = rules
         self._proc = proc
@@ -160,6 +172,7 @@ class Placer:
         # was placed.
         self._programs: OrderedDict[int, int] = OrderedDict()
         self.misses = misses  # by MISSES
+        self._note_use = note_use
 
     def on_event(self, raw: bytes) -> None:
         """Take a record of the ring: an exec, or a process that was forked before its parent's
@@ -180,6 +193,8 @@ class Placer:
         group = self._programs.get(event.exec_id)
         if group is None:
             group = self._look(event)
+        if group not in (None, event.group):
+            self._note_use_of_late(event.exec_id)
         if group is not None and not self._write(event.tgid, event.exec_id, group):
             self.misses["full"] += 1
             group = None
@@ -197,6 +212,14 @@ class Placer:
         elif group is not None:
             self._remember(event.exec_id, group)
         return group
+
+    def _note_use_of_late(self, exec_id: int) -> None:
+        """Before a program is placed that has run for a while."""
+        age_ns = (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - exec_id) & _EXEC_TIME
+        if age_ns >= LATE_NS:
+            # Without it all counts for the group that the program is placed in.
+            with contextlib.suppress(OSError):
+                self._note_use(LATE_NS / 1e9)
 
     def _remember(self, exec_id: int, group: int) -> None:
         self._programs[exec_id] = group

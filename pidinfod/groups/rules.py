@@ -39,6 +39,7 @@ class Group:
     container: tuple[str, ...] = ()
     user: tuple[str, ...] = ()
     children: bool = False
+    per_pid: bool = False  # each of its processes is told of, too
 
     @property
     def is_by_comm(self) -> bool:

@@ -50,6 +50,8 @@ class Loaded:
     ring_fd: int | None = None
     free_groups_fd: int | None = None  # a queue of ids
     remarks: tuple[str, ...] = ()  # what the probes alone do not say
+    # What this kernel does not keep, of what the sweep tells.
+    absent: frozenset[str] = frozenset()
     owned: contextlib.ExitStack | None = None
 
     def close(self) -> None:
@@ -122,6 +124,7 @@ def _receive(sock: socket.socket, timeout: float) -> Loaded:
     maps: dict[str, MapHandle] = {}
     probes: list[Probe] = []
     remarks: list[str] = []
+    absent: list[str] = []
     queues: dict[str, int] = {}
     with contextlib.ExitStack() as owned:
         try:
@@ -136,13 +139,15 @@ def _receive(sock: socket.socket, timeout: float) -> Loaded:
                         probes.append(Probe(**message, prog_fd=prog_fd, link_fd=link_fd))
                     case "remark":
                         remarks.append(message["text"])
+                    case "absent":
+                        absent += message["names"]
                     case "error":
                         raise LoadError(message["reason"])
                     case "done":
                         break
             return Loaded(
                 maps, tuple(probes), queues["events"], queues["free_groups"], tuple(remarks),
-                owned.pop_all(),
+                frozenset(absent), owned.pop_all(),
             )  # fmt: skip
         except (ValueError, LookupError) as error:
             # Cut off, or without its descriptors: we may have too many open files.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from pidinfod.kernel.layout import text_of
+from pidinfod.kernel.records import USE_FIELDS
 
 # kernel/include/uapi/linux/pid_info.h
 NR_GET_PID_INFO = 548
@@ -115,6 +116,10 @@ class Swept(NamedTuple):
     sig_blocked: int | None
     sigq_len: int | None
     sigq_limit: int | None
+    use: tuple[int, ...]  # of records.USE_FIELDS; 0 for what is not told, here and below
+    resident_bytes: int = 0
+    virtual_bytes: int = 0
+    swap_bytes: int = 0
 
 
 class Struct(ctypes.Structure):
@@ -227,23 +232,47 @@ def _read(pid: int, mask: int) -> PidInfo:
     )
 
 
+# What a sweep by the call does not tell, of records.USE and of what is told beside. Context
+# switches are those of the main thread alone.
+ABSENT = frozenset(
+    {"run_delay_ns", "nvcsw", "nivcsw", "threads", "swap_bytes", "descriptors"}
+)
+
+
+def _use(info: Struct) -> tuple[int, ...]:
+    """Of records.USE_FIELDS. The CPU time is the sum of its two parts."""
+    told = {"cpu_ns": info.utime_ns + info.stime_ns, "run_delay_ns": 0}
+    return tuple(
+        told[name] if name in told else int(getattr(info, name)) for name in USE_FIELDS
+    )
+
+
 def sweep() -> Iterator[Swept]:
     """Every visible process by ascending PID. Raises OSError."""
     pid = 1
     while True:
-        info = Struct(mask=IDENT | TIMES | SIGNALS)
+        info = Struct(mask=IDENT | TIMES | SIGNALS | SCHED | FAULTS | MEM | IO)
         try:
             call(pid, info, NEXT)
         except ProcessLookupError:
             return
-        signals: tuple[int | None, ...] = (None,) * 4
-        if info.mask & SIGNALS:
-            pending = info.sig_pending | info.sig_shared_pending
-            signals = (pending, info.sig_blocked, info.sigq_len, info.sigq_limit)
+        has_signals = bool(info.mask & SIGNALS)
         yield Swept(
-            info.pid, info.ppid, chr(info.state), text_of(info.comm), info.num_threads,
-            info.start_ns, KTHREADD in (info.pid, info.ppid), *signals,
-        )  # fmt: skip
+            pid=info.pid,
+            ppid=info.ppid,
+            state=chr(info.state),
+            comm=text_of(info.comm),
+            num_threads=info.num_threads,
+            start_ns=info.start_ns,
+            is_kernel=KTHREADD in (info.pid, info.ppid),
+            sig_pending=info.sig_pending | info.sig_shared_pending if has_signals else None,
+            sig_blocked=info.sig_blocked if has_signals else None,
+            sigq_len=info.sigq_len if has_signals else None,
+            sigq_limit=info.sigq_limit if has_signals else None,
+            use=_use(info),
+            resident_bytes=info.rss,
+            virtual_bytes=info.vsize,
+        )
         pid = info.pid + 1
 
 

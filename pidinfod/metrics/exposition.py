@@ -10,7 +10,7 @@ from prometheus_client.core import Metric
 
 from pidinfod.kernel import libbpf
 from pidinfod.kernel.handoff import Loaded
-from pidinfod.metrics import ft_calls, own, processes
+from pidinfod.metrics import ft_calls, own, per_pid, processes, use
 from pidinfod.metrics.families import FAMILIES
 from pidinfod.metrics.shown import Shown
 from pidinfod.metrics.snapshot import Snapshot, Source
@@ -22,12 +22,20 @@ def families(
     declared: Collection[str],
     has_pid_info: bool,
     memory: Mapping[str, int],
+    sweeps_by: str,
+    has_per_pid: bool,
 ) -> Iterator[Metric]:
     """All that is told of a snapshot. A pure function of what it is given."""
     shown = Shown(snapshot.shown, declared)
-    yield from own.build(has_pid_info)
-    if "sweep" not in snapshot.failed:
-        yield from processes.families(snapshot.processes, declared, shown)
+    yield from own.build(has_pid_info, sweeps_by)
+    swept = snapshot.processes
+    if swept is not None:
+        yield from processes.families(swept, declared, shown, snapshot.boot_time)
+        yield from use.families(
+            snapshot.used, snapshot.used_by_others, declared, swept.absent, shown
+        )
+        if has_per_pid:
+            yield from per_pid.families(snapshot.per_pid, swept.absent)
     yield from own.reading(snapshot)
     yield from own.probes(loaded, snapshot)
     if loaded.maps:
@@ -46,7 +54,7 @@ def declared_series(loaded: Loaded, declared: Collection[str]) -> int:
     def samples(names: Collection[str]) -> int:
         counts = {family.name: family.first(names) for family in FAMILIES}
         snapshot = Snapshot(counts=counts, shown=frozenset(names))
-        told = families(snapshot, loaded, names, has_pid_info=True, memory={})
+        told = families(snapshot, loaded, names, True, {}, "", has_per_pid=False)
         return sum(len(family.samples) for family in told)
 
     return samples(declared) - samples(())
@@ -78,4 +86,7 @@ class Collector(registry.Collector):
     def _families(self, snapshot: Snapshot) -> Iterator[Metric]:
         source = self._source
         declared = [group.name for group in source.rules.groups]
-        return families(snapshot, source.loaded, declared, source.has_pid_info, self._memory)
+        return families(
+            snapshot, source.loaded, declared, source.has_pid_info, self._memory,
+            source.sweeps_by[0], source.has_per_pid,
+        )  # fmt: skip

@@ -19,9 +19,10 @@ DROPS: tuple[tuple[str, str], ...] = (
     ("ft_call", "return_missed"),
 )
 # What something that was counted can lose. groups: no id was left, so it is "other". processes:
-# the process has no record. deaths, placements, cgroups: the ring was full. kill_calls: the
-# return of a call was missed.
+# the process has no record. use: what a process used, as it had no record when it was freed.
+# swept_signals: no room. deaths, placements, cgroups: the ring was full. kill_calls: the return of
+# a call was missed.
 DETAILS: tuple[str, ...] = (
-    "groups", "processes", "deaths", "placements", "cgroups", "kill_calls",
+    "groups", "processes", "use", "swept_signals", "deaths", "placements", "cgroups", "kill_calls",
     *(detail for family in FAMILIES for detail in family.details),
 )  # fmt: skip

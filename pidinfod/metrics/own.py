@@ -14,9 +14,8 @@ from pidinfod.metrics.shown import Shown
 from pidinfod.metrics.snapshot import Snapshot
 
 
-def build(has_pid_info: bool) -> Iterable[Metric]:
+def build(has_pid_info: bool, source: str) -> Iterable[Metric]:
     """Which version this is, and where it has processes from."""
-    source = "get_pid_info" if has_pid_info else "procfs"
     yield InfoMetricFamily(
         "pidinfod_build", "What runs here.", value={"version": __version__, "source": source}
     )

@@ -23,14 +23,18 @@ LEAST_ENTRIES = 64
 LRU_PER_CPU = 256
 
 # Entries of the other maps; of `events`, the ring, bytes.
-PLAIN_SIZES = {"processes": 65536, "ft_inflight": 4096, "events": 1 << 20}
-LRU_SIZES = {"generated": 16384, "rt_queues": 4096, "killed_threads": 256}
+PLAIN_SIZES = {
+    "processes": 65536, "provisional_use": 8192, "swept_signals": 8192, "ft_inflight": 4096,
+    "events": 1 << 20,
+}  # fmt: skip
+LRU_SIZES = {"generated": 16384, "rt_queues": 4096, "killed_threads": 256, "departed": 1024}
 MAP_NAMES = frozenset({*(family.name for family in FAMILIES), *PLAIN_SIZES, *LRU_SIZES})
 
 # Maps that the daemon reads or writes, beside those of the families.
 HANDED = (
     "seen", "drops", "degraded", "processes", "placements", "groups", "comm_rules", "group_table",
-    "settings", "placed_execs", "ft_inflight",
+    "settings", "placed_execs", "ft_inflight", "past_use", "users",
+    "provisional_use", "swept", "swept_signals",
 )  # fmt: skip
 
 
@@ -66,15 +70,23 @@ def memory_bytes(max_groups: int, cpus: int, given: Mapping[str, int]) -> int:
     """
     sizes = map_sizes(max_groups, cpus, given)
     keys = {family.name: family.key.size for family in FAMILIES}
-    values = {"processes": records.PROCESS.size, "group_table": records.GROUP_ENTRY.size}
-    total = sizes.pop("events") + max_groups * values["group_table"]
-    sizes["placements"] = sizes["processes"]
+    values = {
+        "processes": records.PROCESS.size,
+        "users": records.USER.size,
+        "provisional_use": records.PROVISIONAL_USE.size,
+        "swept": records.SWEPT.size,
+        "departed": records.DEPARTED.size,
+    }
+    total = sizes.pop("events") + max_groups * (records.GROUP_ENTRY.size + records.USE.size)
+    sizes["swept"] = max_groups
+    sizes["placements"] = sizes["users"] = sizes["processes"]
     for family in FAMILIES:
         if family.other_map:
             sizes[family.other_map], keys[family.other_map] = family.other_entries, family.key.size
     for name, size in sizes.items():
         value = 8 + 8 * cpus if name in keys else values.get(name, 16)
-        total += size * (48 + (keys.get(name, 8) + 7) // 8 * 8 + value)
+        key = records.DEPARTED_KEY.size if name == "departed" else keys.get(name, 8)
+        total += size * (48 + (key + 7) // 8 * 8 + value)
     return total
 
 
@@ -87,7 +99,9 @@ def records_text() -> str:
     enums = (*records.ENUMS, EVENTS, *losses, *families.ENUMS)
     described = (*enums, *records.STRUCTS)
     includes = "#include <linux/types.h>\n#include <linux/ptrace.h>\n"
-    constants = "".join(f"#define {name}\t{n}\n" for name, n in families.CONSTANTS.items())
+    constants = "".join(
+        f"#define {name}\t{n}\n" for name, n in (records.CONSTANTS | families.CONSTANTS).items()
+    )
     return "\n".join([includes, constants, *(one.c_text() for one in described)])
 
 

@@ -56,6 +56,7 @@ class Recycler:
     """Finds groups that nothing names, and gives their ids back. Not safe for two threads at once.
 
     `drain` takes what is in the ring, whose records name groups, too; it says whether it took all.
+    `give_back_use` is called with an id and its name, when its other counts have been moved.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Recycler:
         past: Past,
         ttl: float,
         drain: Callable[[], bool],
+        give_back_use: Callable[[int, str], object],
     ) -> None:
         self._maps = loaded.maps
         self._table = table
@@ -73,6 +75,7 @@ class Recycler:
         self._past = past
         self._ttl = ttl
         self._drain = drain
+        self._give_back_use = give_back_use
         self._idle_since: dict[int, float] = {}
         self._leaving: dict[int, bytes] = {}  # ids whose name was taken out, and their entries
         self._left_at = 0.0  # when the last name was taken out
@@ -150,6 +153,7 @@ class Recycler:
                 (count,) = struct.unpack("=Q", raw)
                 self._past.add(EXECS, (names[number],), count)
                 libbpf.delete(placed, key_of(number))
+            self._give_back_use(number, names[number])
             entry = GROUP_ENTRY.unpack(self._leaving.pop(number))
             log.debug("group %d, %r, is free", number, text_of(entry.name))
             self._table.give_back(number)

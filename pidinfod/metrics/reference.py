@@ -14,9 +14,12 @@ from prometheus_client.core import Metric
 
 from pidinfod.kernel.handoff import Loaded, Probe
 from pidinfod.kernel.libbpf import MapHandle, RunStats
+from pidinfod.kernel.records import USE_FIELDS
 from pidinfod.metrics.exposition import families
 from pidinfod.metrics.families import FAMILIES
-from pidinfod.metrics.processes import ProcessCounts
+from pidinfod.metrics.per_pid import Process
+from pidinfod.metrics.per_pid import Shown as PidsShown
+from pidinfod.metrics.processes import Figures, ProcessCounts
 from pidinfod.metrics.schema import SUM_SLOT, Counter, Histogram, Series
 from pidinfod.metrics.snapshot import Snapshot
 
@@ -39,7 +42,9 @@ def every_family() -> Iterable[Metric]:
         degraded={"": 0},
         entries={"": 0},
         run_stats={"": RunStats(1, 1, 1)},
-        processes=ProcessCounts(pair, Totals([""]), pair, pair, {"": (1, 1)}),
+        processes=ProcessCounts({"": Figures(oldest_start_ns=1, queued=(1, 1))}, pair, pair),
+        used={"": (1,) * len(USE_FIELDS)},
+        per_pid=PidsShown([(Process(0, 0, "", 0, 0, 0, 0), "")]),
         shown=frozenset({""}),
         deaths=(0, 0),
         misses={"": 0},
@@ -50,7 +55,7 @@ def every_family() -> Iterable[Metric]:
     loaded = Loaded(
         {"": MapHandle("", -1, 0, 0, 0, False)}, (Probe("", attached=False, reason="", feeds=""),)
     )
-    return families(snapshot, loaded, ("",), has_pid_info=True, memory={"": 0})
+    return families(snapshot, loaded, ("",), True, {"": 0}, "", True)
 
 
 def table() -> str:

@@ -47,6 +47,23 @@ class Shown:
             self.hidden_series[family.counted] = len({series[:width] for series in hidden})
         return family.family(shown)
 
+    def used(
+        self, name: str, text: str, labels: Sequence[str], values: Mapping[K, V], others: float
+    ) -> Metric:
+        """`pidinfod_NAME_total`, whose first label is a group, of no map of the kernel's. Zeros are
+        of declared groups alone. `others` is what it counts of groups that there are no more."""
+        shown = self._of_groups(f"pidinfod_{name}_total", values)
+        self.hidden[f"pidinfod_{name}_total"] += others
+        return show.counter(name, text, labels, shown)
+
+    def _of_groups(self, metric: str, values: Mapping[K, V]) -> Mapping[K, V]:
+        """What is shown of a metric whose first label is a group."""
+        told = {key: value for key, value in values.items() if value or key[0] in self._declared}
+        shown, hidden = _split(told, (0,), self._groups)
+        self.hidden[metric] = sum(hidden.values())
+        self.hidden_series[metric] = len(hidden)
+        return shown
+
     def gauge(
         self, name: str, text: str, labels: Sequence[str], values: Mapping[K, V],
         adds_up: bool = True,
@@ -56,11 +73,9 @@ class Shown:
         Values of which a sum says nothing do not add up: then only the series that are not shown
         are counted.
         """
-        told = {key: value for key, value in values.items() if value or key[0] in self._declared}
-        shown, hidden = _split(told, (0,), self._groups)
-        if adds_up:
-            self.hidden[f"pidinfod_{name}"] = sum(hidden.values())
-        self.hidden_series[f"pidinfod_{name}"] = len(hidden)
+        shown = self._of_groups(f"pidinfod_{name}", values)
+        if not adds_up:
+            del self.hidden[f"pidinfod_{name}"]
         return show.gauge(name, text, labels, shown)
 
 

@@ -7,7 +7,7 @@ import logging
 import struct
 import threading
 import time
-from collections import Counter as Totals
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,14 +25,18 @@ from pidinfod.kernel.handoff import Loaded
 from pidinfod.kernel.libbpf import RunStats
 from pidinfod.kernel.pid_info import Swept
 from pidinfod.kernel.records import FIXED_GROUP, PLACEMENT, PROCESS
+from pidinfod.kernel.sweep import Found, Sweep
+from pidinfod.metrics import per_pid
 from pidinfod.metrics.families import DETAILS, DROPS, FAMILIES
 from pidinfod.metrics.past import Past
+from pidinfod.metrics.per_pid import PerPid, Wanted
 from pidinfod.metrics.places import Places
-from pidinfod.metrics.processes import ProcessCounts, count_processes
+from pidinfod.metrics.processes import BootTime, ProcessCounts, count_processes, of_kernel
 from pidinfod.metrics.program import family_maps
 from pidinfod.metrics.recycling import Recycler
 from pidinfod.metrics.schema import EVENTS, Series
 from pidinfod.metrics.unseen import Unseen
+from pidinfod.metrics.use import NOTHING, Observed, Totals, Use
 from pidinfod.proc import procfs
 
 log = logging.getLogger("pidinfod")
@@ -41,7 +45,9 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 # Maps whose entries are counted beside those of the families.
-COUNTED_MAPS = ("processes", "placements", "groups", "ft_inflight")
+COUNTED_MAPS = ("processes", "placements", "groups", "swept_signals", "ft_inflight")
+
+NO_PIDS, NO_WISH = per_pid.Shown(), Wanted()
 
 _GROUP = PROCESS.only("exec_id", "group")
 _PLACED = PLACEMENT.only("exec_id", "group")
@@ -63,7 +69,12 @@ class Snapshot:
     degraded: Mapping[str, int] = field(default_factory=dict)
     entries: Mapping[str, int] = field(default_factory=dict)
     run_stats: Mapping[str, RunStats] = field(default_factory=dict)  # by probe
-    processes: ProcessCounts = field(default_factory=ProcessCounts)
+    # None when they could not be swept.
+    processes: ProcessCounts | None = field(default_factory=ProcessCounts)
+    used: Mapping[str, Use] = field(default_factory=dict)  # by group
+    used_by_others: Use = NOTHING  # groups that there are no more
+    per_pid: per_pid.Shown = field(default_factory=per_pid.Shown)
+    boot_time: float = 0.0  # the wall clock at the boot clock's zero, in seconds
     deaths: tuple[int, int] | None = None  # recorded, remembered
     misses: Mapping[str, int] | None = None  # of placement, by reason
     sweep_errors: Mapping[str, int] = field(default_factory=dict)  # by errno
@@ -76,7 +87,7 @@ class Parts:
     """Reads parts one after the other. A part that fails costs itself, and is counted."""
 
     def __init__(self) -> None:
-        self.failures: Totals[str] = Totals()
+        self.failures: Counter[str] = Counter()
         self.failed: set[str] = set()  # at their last reading
         self.seconds: dict[str, float] = {}
 
@@ -111,20 +122,29 @@ class Source:
         group_ttl: float,
         max_groups: int,
         shown_groups: int,
+        wanted: Wanted = NO_WISH,
     ) -> None:
         self.loaded = loaded
         self.rules = rules
         self.has_pid_info = pid_info.is_supported()
         self._sweeps_by_call = self.has_pid_info
+        self.sweep = Sweep(loaded)
         self._knows_pids = True
+        self._is_in_first_namespace = True
         self._proc = proc
         self._group_ttl = group_ttl
         self._max_groups = max_groups
         self._lock = threading.Lock()
         self._parts = Parts()
-        self._sweep_errors: Totals[str] = Totals()
+        self._sweep_errors: Counter[str] = Counter()
         self._places = Places(shown_groups, group_ttl)
         self._past = Past()
+        self._used = Totals()
+        self._observed = Observed()
+        self._wanted = wanted
+        self._per_pid = PerPid(wanted)
+        self._processes: list[per_pid.Process] = []  # of the last sweep, where they are wanted
+        self._boot_time = BootTime()
         self._followed: Followed | None = None
 
     def follow(
@@ -142,10 +162,12 @@ class Source:
         whether system calls of this process take and give them.
         """
         recycler = Recycler(
-            self.loaded, table, FAMILIES, self._past, self._group_ttl, reader.drain
-        )
+            self.loaded, table, FAMILIES, self._past, self._group_ttl, reader.drain,
+            self._give_back_use,
+        )  # fmt: skip
         unseen = Unseen(self.loaded) if is_in_first_namespace else None
         self._knows_pids = knows_pids
+        self._is_in_first_namespace = is_in_first_namespace
         # Rather the /proc that knows the PIDs than a call that does not.
         self._sweeps_by_call &= is_in_first_namespace or not knows_pids
         self._followed = Followed(table, ledger, placer, reader, recycler, unseen)
@@ -175,10 +197,20 @@ class Source:
 
     def _without(self) -> dict[str, Any]:
         read = self._parts.read
-        swept = read("sweep", lambda: self._sweep(self._group_by_rules), ProcessCounts())
-        self._give_places(swept, live=frozenset())
+        swept = read("sweep", partial(self._sweep, self._group_by_rules), None)
+        return self._told_of(swept, live=frozenset())
+
+    def _told_of(self, swept: ProcessCounts | None, live: Set[str]) -> dict[str, Any]:
+        """What a snapshot has of a sweep, or of one that failed. `live` are groups with ids."""
+        self._give_places(swept.groups.keys() if swept else frozenset(), live)
+        boot_time = self._boot_time.now()
+        used, others = self._used.split(live | self._places.shown)
         return {
             "processes": swept,
+            "used": used,
+            "used_by_others": others,
+            "per_pid": self._per_pid.choose(self._processes, boot_time) if swept else NO_PIDS,
+            "boot_time": boot_time,
             "shown": self._places.shown,
             "waiting": self._places.waiting,
         }
@@ -194,7 +226,11 @@ class Source:
             for name in family_maps()
         }
         placed = read("placed_execs", self._placed_execs, None)
-        groups = read("processes", self._groups, {}) if self._knows_pids else {}
+        found_in_kernel, groups = None, {}
+        if self._sweeps_in_kernel:
+            found_in_kernel = read("sweep", partial(self.sweep.run, self._wanted.any), None)
+        elif self._knows_pids:
+            groups = read("processes", self._groups, {})
         # Names come after what they are of: the counts of an id that came in between would be
         # of "other" this once, and then gone from there.
         table = read("groups", followed.table.names, None)
@@ -216,10 +252,13 @@ class Source:
         elif "execs" in counts:
             for group, count in placed.items():
                 _add(counts["execs"], {(names[group],): count})
-        group_of = partial(self._known_group, groups if table else {}, names)
-        swept = read("sweep", lambda: self._sweep(group_of), ProcessCounts())
-        # Who has a place keeps it while the names cannot be read.
-        self._give_places(swept, table.live if table else self._places.shown)
+        if found_in_kernel is not None:
+            swept = self._of_kernel(found_in_kernel, names) if table else None
+        elif self._sweeps_in_kernel:
+            swept = None
+        else:
+            group_of = partial(self._known_group, groups if table else {}, names)
+            swept = read("sweep", partial(self._sweep, group_of), None)
         entries = {name: len(found) for name, found in raw.items() if found is not None}
         for name in COUNTED_MAPS:
             number = read(f"entries of {name}", partial(libbpf.count_entries, maps[name]), None)
@@ -228,17 +267,16 @@ class Source:
         return {
             "counts": counts,
             "forgotten": dict(self._past.forgotten),
-            "shown": self._places.shown,
-            "waiting": self._places.waiting,
             "groups_recycled": followed.recycler.recycled,
             "seen": seen,
             "dropped": read("drops", lambda: self._array("drops", DROPS), {}),
             "degraded": read("degraded", partial(self._degraded, followed), {}),
             "entries": entries,
             "run_stats": read("run_stats", self._run_stats, {}),
-            "processes": swept,
             "deaths": (followed.ledger.recorded, len(followed.ledger)),
             "misses": dict(followed.placer.misses),
+            # Who has a place keeps it while the names cannot be read.
+            **self._told_of(swept, table.live if table else self._places.shown),
         }
 
     @property
@@ -292,12 +330,57 @@ class Source:
             return self.rules.groups[place].name
         return label_of_comm(process.comm, self._declared)
 
+    @property
+    def _sweeps_in_kernel(self) -> bool:
+        return self.sweep.is_there and self._is_in_first_namespace
+
+    @property
+    def has_per_pid(self) -> bool:
+        """Whether single processes are told of."""
+        return self._wanted.any
+
+    @property
+    def sweeps_by(self) -> tuple[str, str]:
+        """How processes are swept, and why not by what would be better."""
+        if self._sweeps_in_kernel:
+            return "bpf_iter", ""
+        why = self.sweep.missing or "not in the first PID namespace"
+        return "get_pid_info" if self._sweeps_by_call else "procfs", why
+
+    def note_use(self, seconds: float) -> None:
+        """Have what processes used until now noted, unless that was done so many seconds ago.
+        Raises OSError."""
+        if self._sweeps_in_kernel:
+            self.sweep.refresh(seconds)
+
+    def _give_back_use(self, group: int, name: str) -> None:
+        if self._sweeps_in_kernel:
+            self._used.give_back(name, self.sweep.take_past(group))
+
+    def _of_kernel(self, found: Found, names: GroupNames) -> ProcessCounts:
+        counts, used = of_kernel(found, names, self.loaded.absent)
+        self._used.update(used)
+        self._processes = [
+            per_pid.Process(pid, start_ns, names[group], *figures)
+            for pid, (start_ns, _, group, *figures) in found.processes.items()
+        ]
+        return counts
+
     def _sweep(self, group_of: Callable[[Swept], str]) -> ProcessCounts:
         if self._sweeps_by_call:
-            found = pid_info.sweep()
+            found, absent = pid_info.sweep(), pid_info.ABSENT
         else:
-            found = procfs.sweep(self._proc, self._sweep_errors)
-        return count_processes(self._bounded(found, group_of))
+            found, absent = procfs.sweep(self._proc, self._sweep_errors), procfs.ABSENT
+        errors = self._sweep_errors.total()
+        placed = list(self._bounded(found, group_of))
+        is_whole = errors == self._sweep_errors.total()
+        self._used.update(self._observed.update(placed, is_whole))
+        if self._wanted.any:
+            self._processes = [
+                per_pid.Process(one.pid, one.start_ns, group, one.use[0], one.resident_bytes, 0, 0)
+                for one, group in placed
+            ]
+        return count_processes(placed, absent)
 
     def _bounded(
         self, found: Iterable[Swept], group_of: Callable[[Swept], str]
@@ -311,9 +394,8 @@ class Source:
             names.add(group)
             yield process, group
 
-    def _give_places(self, swept: ProcessCounts, live: Set[str]) -> None:
+    def _give_places(self, present: Set[str], live: Set[str]) -> None:
         always = {*FIXED_GROUP.names, *self._declared}
-        present = {group for group, _ in swept.states}
         self._places.update(always, present, live, time.monotonic())
 
     def _run_stats(self) -> dict[str, RunStats]:

@@ -40,7 +40,8 @@ class Unseen:
 
     def __init__(self, loaded: Loaded, exists: Callable[[int], bool] = exists) -> None:
         self._processes = loaded.maps["processes"]
-        self._placements = loaded.maps["placements"]
+        self._others = [loaded.maps[name] for name in
+                        ("placements", "users", "provisional_use")]  # fmt: skip
         self._exists = exists
         # By what was not seen of them.
         self.counts = Counter(dict.fromkeys(("exits_unseen", "reapings_unseen"), 0))
@@ -59,6 +60,7 @@ class Unseen:
             known = libbpf.lookup(self._processes, key_of(pid))
             if known and PROCESS.unpack(known).start_ns == start_ns:
                 libbpf.delete(self._processes, key_of(pid))
-                libbpf.delete(self._placements, key_of(pid))
+                for handle in self._others:
+                    libbpf.delete(handle, key_of(pid))
                 self.counts["reapings_unseen" if is_dead else "exits_unseen"] += 1
         self._suspects = suspects

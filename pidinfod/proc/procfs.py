@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pidinfod.kernel.pid_info import PidInfo, Swept
+from pidinfod.kernel.records import STATES, USE_FIELDS
 from pidinfod.proc.mounts import cgroup_mount
 
 PROC = Path("/proc")
@@ -92,16 +93,36 @@ def _read(path: str) -> bytes:
         return file.read()
 
 
+# What a sweep does not tell, of records.USE and of what is told beside: it would take more files
+# of each process and thread, or rights over them.
+ABSENT = frozenset({
+    "run_delay_ns", "nvcsw", "nivcsw", "rchar", "wchar", "read_bytes", "write_bytes", "threads",
+    "descriptors",
+})  # fmt: skip
+
+
 def _swept(folder: str) -> Swept:
     pid, comm, stat = parse_stat(_read(f"{folder}/stat"))
-    queued, limit, pending, blocked = parse_signals(_read(f"{folder}/status"))
+    if stat[0] not in STATES:
+        raise ValueError(f"the state {stat[0]!r}")
+    status = _read(f"{folder}/status")
+    queued, limit, pending, blocked = parse_signals(status)
+    utime_ns, stime_ns = int(stat[11]) * TICK_NS, int(stat[12]) * TICK_NS
+    told = {
+        "cpu_ns": utime_ns + stime_ns, "utime_ns": utime_ns, "stime_ns": stime_ns,
+        "min_flt": int(stat[7]), "maj_flt": int(stat[9]),
+    }  # fmt: skip
+    swap = _SWAP.search(status)
     return Swept(
         pid, int(stat[1]), stat[0], comm, int(stat[17]), int(stat[19]) * TICK_NS,
         bool(int(stat[6]) & PF_KTHREAD), pending, blocked, queued, limit,
+        tuple(told.get(name, 0) for name in USE_FIELDS), int(stat[21]) * PAGE, int(stat[20]),
+        int(swap[1]) * 1024 if swap else 0,
     )  # fmt: skip
 
 
 # What a sweep takes of /proc/PID/status, which the kernel writes in this order.
+_SWAP = re.compile(rb"^VmSwap:\s*(\d+) kB$", re.MULTILINE)
 _SIGNALS = re.compile(
     rb"^SigQ:\s*(\d+)/(\d+)\nSigPnd:\s*(\w+)\nShdPnd:\s*(\w+)\nSigBlk:\s*(\w+)$", re.MULTILINE
 )

@@ -29,6 +29,7 @@ SOCKET_PATH_MAX = 107  # bytes: sun_path of unix(7) without its end
 USER_MAX = 4_294_967_294
 NAMES_MAX = 4096  # that are declared by comm, in all groups: they have a map of their own
 MAP_SIZE_MAX = 1 << 20
+PER_PID_MAX = 1024  # processes with series of their own
 RING_MIN, RING_MAX = 4096, 1 << 28  # bytes
 
 
@@ -48,6 +49,7 @@ class Config:
     kill_failures: bool = True  # also attempts with signal 0
     groups: tuple[Group, ...] = ()
     map_sizes: Mapping[str, int] = field(default_factory=dict)  # "events" in bytes
+    per_pid: Mapping[str, int] = field(default_factory=dict)  # members of Wanted
 
 
 class ConfigError(ValueError):
@@ -130,8 +132,9 @@ _CONDITIONS: dict[str, nodes.Reader] = {
 }
 _GROUP = nodes.mapping(
     "group",
-    {"name": nodes.at_most(GROUP_NAME_MAX, _group_name), **_CONDITIONS, "children": nodes.truth},
-)
+    {"name": nodes.at_most(GROUP_NAME_MAX, _group_name), **_CONDITIONS, "children": nodes.truth,
+     "per_pid": nodes.truth},
+)  # fmt: skip
 
 
 def _group(node: yaml.Node) -> Group:
@@ -168,8 +171,6 @@ def _groups(node: yaml.Node) -> tuple[Group, ...]:
     return groups
 
 
-
-
 def _map_sizes(node: yaml.Node) -> dict[str, int]:
     # Imported for who sets a size: the maps' descriptions take more than all else here.
     from pidinfod.metrics.program import MAP_NAMES
@@ -177,6 +178,15 @@ def _map_sizes(node: yaml.Node) -> dict[str, int]:
     sizes = dict.fromkeys(sorted(MAP_NAMES), nodes.number(1, MAP_SIZE_MAX))
     found: dict[str, int] = nodes.mapping("map_sizes", sizes | {"events": _ring})(node)
     return found
+
+
+_PER_PID = nodes.mapping(
+    "per_pid",
+    {
+        "most": nodes.number(1, PER_PID_MAX),
+        **dict.fromkeys(("cpu", "memory", "descriptors", "signals"), nodes.number(0, PER_PID_MAX)),
+    },
+)
 
 
 def _seconds(node: yaml.Node) -> float:
@@ -196,6 +206,7 @@ _KEYS: dict[str, nodes.Reader] = {
     "groups": _groups,
     "map_sizes": _map_sizes,
     "share_seconds": _seconds,
+    "per_pid": _PER_PID,
 }
 
 

@@ -29,6 +29,7 @@ from pidinfod.kernel.records import EVENT_CGROUP, EVENT_DEATH, EVENT_PLACEMENT
 from pidinfod.metrics import program
 from pidinfod.metrics.exposition import Collector
 from pidinfod.metrics.families import FAMILIES
+from pidinfod.metrics.per_pid import Wanted
 from pidinfod.metrics.snapshot import Snapshot, Source
 from pidinfod.proc.mounts import cgroup_mount
 from pidinfod.proc.procfs import PF_KTHREAD, parse_stat
@@ -58,6 +59,12 @@ def request(config: Config) -> dict[str, Any]:
         config.map_sizes,
         config.kill_failures,
     )
+
+
+def wanted_pids(config: Config) -> Wanted:
+    """The processes that have series of their own."""
+    groups = frozenset(group.name for group in config.groups if group.per_pid)
+    return Wanted(groups, **config.per_pid)
 
 
 def load(config: Config) -> Loaded:
@@ -150,7 +157,8 @@ def follow(config: Config, loaded: Loaded, rules: Rules, source: Source, misses:
     paths = cgroups.Paths(cgroup_mount(config.procfs / "self/mountinfo"))
     paths.walk()
     table = GroupTable(loaded)
-    placer = Placer(rules, loaded, config.procfs if knows_pids else None, misses)
+    proc = config.procfs if knows_pids else None
+    placer = Placer(rules, loaded, proc, misses, source.note_use)
     if knows_pids:
         try:
             placer.place_running()
@@ -216,8 +224,9 @@ def run(config: Config, procfs_only: bool) -> int:
     give_up_rights(rules, loaded)
 
     source = Source(
-        loaded, rules, config.procfs, config.group_ttl, config.max_groups, config.shown_groups
-    )
+        loaded, rules, config.procfs, config.group_ttl, config.max_groups, config.shown_groups,
+        wanted_pids(config),
+    )  # fmt: skip
     if not source.has_pid_info and loaded.maps:
         log.info("the kernel has not the calls get_pid_info, ft_fork, ft_kill and ft_wait")
     health = Health()

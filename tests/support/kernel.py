@@ -124,10 +124,15 @@ class Kernel:
             ("comm_rules", records.COMM_BYTES, 4, 64),
             ("placed_execs", 4, 8, max_groups),
             ("ft_inflight", 8, 16, 64),
+            ("users", 4, records.USER.size, 64),
+            ("provisional_use", 4, records.PROVISIONAL_USE.size, 64),
+            ("swept", 4, records.SWEPT.size, max_groups),
+            ("swept_signals", records.SWEPT_SIGNAL_KEY.size, records.SWEPT_SIGNAL.size, 64),
         ):
             maps[name] = self.hash(name, key, value, entries)
         maps["group_table"] = self.array("group_table", records.GROUP_ENTRY.size, max_groups)
         maps["settings"] = self.array("settings", 4, len(records.SETTING.names))
+        maps["past_use"] = self.array("past_use", records.USE.size, max_groups)
         assert maps.keys() == set(request["maps"])
         for name, entries in request["fill"].items():
             for key, value in entries:

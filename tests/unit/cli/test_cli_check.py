@@ -22,6 +22,7 @@ def test_table():
         Probe("raw_tracepoint:sched_process_free", True, "", "sched_process_free"),
         Probe("raw_tracepoint:cgroup_mkdir", True, "", "cgroup_mkdir"),
         Probe("kprobe:__x64_sys_kill", False, "no such symbol\x1b[2J\n", "kill_calls"),
+        Probe("iterator:task", True, "", "sweep"),
     ]
     assert check.table(probes) == [
         "PROBE                              STATE     METRICS",
@@ -29,6 +30,7 @@ def test_table():
         "raw_tracepoint:cgroup_mkdir        attached  deaths",
         "kprobe:__x64_sys_kill              MISSING   kill_failures_total,liveness_probes_total",
         "    no such symbol\\x1b[2J\\x0a",
+        "iterator:task                      attached  group_*,zombies",
     ]
 
 
@@ -36,7 +38,9 @@ def test_no_probes():
     assert check.table([]) == ["PROBE  STATE  METRICS"]
 
 
-@pytest.mark.parametrize("feeds", [*loader.RAW_TRACEPOINTS, "ft_calls", "kill_calls"])
+@pytest.mark.parametrize(
+    "feeds", [*loader.RAW_TRACEPOINTS, "ft_calls", "kill_calls", loader.SWEEP.feeds]
+)
 def test_each_probe_feeds_something(feeds):
     assert check.fed_by(feeds)
 
@@ -67,6 +71,33 @@ def test_remarks(remarks, has_ft_calls, told):
     assert all(text in line for text, line in zip(told, lines, strict=True))
 
 
+def swept_by(probes=(), has_pid_info=False, absent=()):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pid_info, "is_supported", lambda: has_pid_info)
+        return check.sweep(Config(), Loaded({}, tuple(probes), absent=frozenset(absent)))
+
+
+ITERATOR = Probe("iterator:task", True, "", "sweep", 211, 223)
+
+
+def test_how_processes_are_swept():
+    assert swept_by([KPROBE, ITERATOR]) == ["Processes are swept by bpf_iter"]
+    # The call does not know what has ended.
+    assert swept_by([ITERATOR], has_pid_info=True) == ["Processes are swept by bpf_iter"]
+    missing = dataclasses.replace(ITERATOR, attached=False, reason="no BTF\x1b", link_fd=None)
+    assert swept_by([KPROBE, missing]) == ["Processes are swept by procfs, as: no BTF\\x1b"]
+    assert swept_by([missing], has_pid_info=True) == [
+        "Processes are swept by get_pid_info, as: no BTF\\x1b"
+    ]
+    assert swept_by() == ["Processes are swept by procfs, as: without probes"]
+
+
+def test_what_the_kernel_does_not_keep():
+    assert swept_by([ITERATOR], absent=("wchar", "rchar", "queued")) == [
+        "Processes are swept by bpf_iter", "The kernel does not keep: queued, rchar, wchar",
+    ]  # fmt: skip
+
+
 def megabytes(config, used=0):
     """Those in use, and those that are reckoned for 2 and for 256 CPUs."""
     line = check.memory(config, used)
@@ -94,7 +125,7 @@ def test_what_declared_groups_cost(number):
     maps = {"": libbpf.MapHandle("", -1, 0, 0, 0, False)}
     groups = tuple(Group(f"group-{i}", comm=(f"comm-{i}",)) for i in range(number))
     assert check.declared(Config(groups=groups), Loaded(maps, ())) == [
-        f"{number} declared groups: {number * 64} series from the start"
+        f"{number} declared groups: {number * 93} series from the start"
     ]
     assert check.declared(Config(), Loaded(maps, ())) == []
 
@@ -110,7 +141,10 @@ def test_the_whole(monkeypatch, attached):
     out, err = io.StringIO(), io.StringIO()
     done = check.main(Config(), out, err)
     assert (done, err.getvalue()) == (status.OK if attached else status.FAILED, "")
-    assert f"{int(attached)} of 1 probes attached\nMaps: 0 MiB" in out.getvalue()
+    assert (
+        f"{int(attached)} of 1 probes attached\n"
+        "Processes are swept by get_pid_info, as: without probes\nMaps: 0 MiB"
+    ) in out.getvalue()
     assert let_go
 
 

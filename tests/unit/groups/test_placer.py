@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from pidinfod.groups import placement
 from pidinfod.groups.placement import MISSES, Placer
 from pidinfod.groups.rules import Group, Rules
 from pidinfod.groups.table import GroupTable, key_of
@@ -32,7 +33,11 @@ class World:
         self.kernel, self.proc = kernel, proc
         self.loaded = kernel.load(groups)
         self.misses = Counter(dict.fromkeys(MISSES, 0))
-        self.placer = Placer(Rules(groups), self.loaded, proc, self.misses)
+        self.noted = []  # how old what was noted may be, and what had been placed by then
+        self.placer = Placer(Rules(groups), self.loaded, proc, self.misses, self._note_use)
+
+    def _note_use(self, seconds):
+        self.noted.append((seconds, self.placed()))
 
     def process(self, pid, exe, comm=b"sh", ppid=1, flags=0, start=7):
         """In /proc."""
@@ -143,6 +148,66 @@ def test_children_stay_unless_a_rule_before_says_otherwise(world, exe, group):
     world.runs(13, 1013)
     world.event(13, 1013, before=1009)
     assert world.placed()[13] == (1013, group)
+
+
+# The time in an exec_id, in nanoseconds, and what stands above it.
+TIME_BITS = 42
+NOW = 3 << TIME_BITS | 1009
+LATE = 1013  # of a program that has run for almost all of that time
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    monkeypatch.setattr(placement.time, "clock_gettime_ns", lambda _: NOW)
+
+
+@pytest.mark.parametrize("above", [0, 1, 5, (1 << 22) - 1])
+@pytest.mark.parametrize(
+    ("age_ns", "is_late"),
+    [(0, False), (1009, False), (placement.LATE_NS - 1, False), (placement.LATE_NS, True),
+     (10**11, True)],
+)  # fmt: skip
+def test_what_a_program_used_is_noted_if_it_is_placed_late(world, clock, age_ns, is_late, above):
+    """The time of an exec_id may have begun anew since: ages count, not times."""
+    exec_id = (NOW - age_ns) % (1 << TIME_BITS) | above << TIME_BITS
+    world.process(11, "/usr/bin/rsync")
+    world.runs(11, exec_id)
+    world.event(11, exec_id)
+    assert world.placed() == {11: (exec_id, BACKUP)}
+    assert world.noted == ([(placement.LATE_NS / 1e9, {})] if is_late else [])
+
+
+def test_what_stays_in_its_group_is_not_noted(world, clock):
+    world.process(11, "/usr/bin/true")
+    world.runs(11, LATE)
+    world.event(11, LATE)
+    assert world.placed() == {11: (LATE, PROVISIONAL)}
+    world.event(13, LATE)  # and is gone
+    world.event(17, LATE + 1)  # of which nothing is known
+    assert world.noted == []
+
+
+def test_what_a_child_used_is_noted_too(world, clock):
+    """Its parent's program was placed, and it was forked before."""
+    world.process(11, "/usr/bin/rsync")
+    world.runs(11, LATE)
+    world.event(11, LATE)
+    world.runs(13, LATE)
+    world.event(13, LATE, is_exec=0)
+    assert [placed.keys() for _, placed in world.noted] == [set(), {11}]
+
+
+def test_what_cannot_be_noted_costs_no_placement(world, clock, monkeypatch):
+    def note(seconds):
+        raise PermissionError("made up")
+
+    monkeypatch.setattr(world.placer, "_note_use", note)
+    world.process(11, "/usr/bin/rsync")
+    world.runs(11, LATE)
+    world.event(11, LATE)
+    assert world.placed() == {11: (LATE, BACKUP)}
+    assert world.execs() == {BACKUP: 1}
+    assert world.missed() == {}
 
 
 def test_a_full_map(world):
@@ -294,7 +359,7 @@ def test_a_process_that_ends_while_others_are_entered(world, monkeypatch):
 
 def test_pids_that_mean_others(world):
     """In a PID namespace of its own, PID 11 is another process than the kernel's 11."""
-    world.placer = Placer(Rules(GROUPS), world.loaded, None, world.misses)
+    world.placer = Placer(Rules(GROUPS), world.loaded, None, world.misses, world._note_use)
     world.process(11, "/usr/bin/rsync")
     world.runs(11, 1009)
     world.event(11, 1009)

@@ -80,8 +80,21 @@ def test_all_is_handed_over(pair):
     assert (attached.name, attached.attached, attached.feeds) == ("raw_tracepoint:a", True, "a")
     fds = {handle.fd, attached.prog_fd, attached.link_fd, loaded.ring_fd, loaded.free_groups_fd}
     assert len(fds) == 5
+    assert (loaded.remarks, loaded.absent) == ((), frozenset())
     for fd in fds:
         os.fstat(fd)
+    loaded.close()
+    assert side.open_count() == 0
+
+
+def test_what_is_said_besides(pair):
+    ours, side = pair
+    side.send_all()
+    side.send({"kind": "absent", "names": ["rchar", "wchar"]})
+    side.send({"kind": "remark", "text": "no kprobes"})
+    side.send({"kind": "done"})
+    loaded = handoff._receive(ours, 5)
+    assert (loaded.remarks, loaded.absent) == (("no kprobes",), {"rchar", "wchar"})
     loaded.close()
     assert side.open_count() == 0
 

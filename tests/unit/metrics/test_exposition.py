@@ -13,13 +13,16 @@ from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
 from pidinfod.groups.rules import Group, Rules
 from pidinfod.kernel.handoff import Loaded, Probe
 from pidinfod.kernel.libbpf import MapHandle, RunStats
+from pidinfod.kernel.records import USE_FIELDS
 from pidinfod.metrics import own, reference
 from pidinfod.metrics.exposition import Collector, declared_series, families
 from pidinfod.metrics.families import FAMILIES
 from pidinfod.metrics.lives import EXECS, FORKS, SHUTDOWN
-from pidinfod.metrics.processes import ProcessCounts
+from pidinfod.metrics.per_pid import Process, Shown, Wanted
+from pidinfod.metrics.processes import Figures, ProcessCounts
 from pidinfod.metrics.schema import SUM_SLOT
 from pidinfod.metrics.snapshot import Snapshot, Source
+from pidinfod.metrics.use import NOTHING
 
 LOADED = Loaded(
     {"forks": MapHandle("forks", -1, 8, 8, 4096, True)},
@@ -50,12 +53,32 @@ SNAPSHOT = Snapshot(
     entries={"forks": 17},
     run_stats={"raw_tracepoint:task_newtask": RunStats(run_ns=1_500_000, runs=1009, misses=1)},
     processes=ProcessCounts(
-        states=Counter({("web", "S"): 3, ("bash", "R"): 1, ("cat", "S"): 17}),
-        zombies=Counter({"web": 2, "kernel": 1}),
+        {
+            "web": Figures(
+                processes=[0, 3, *[0] * 7], threads=[1, 5, *[0] * 7], resident_bytes=1 << 20,
+                virtual_bytes=1 << 30, swap_bytes=4096, descriptors=211, descriptors_ratio=0.125,
+                oldest_start_ns=61_500_000_000, queued=(3, 7919), unreaped=2,
+            ),
+            "bash": Figures(processes=[1, *[0] * 8], threads=[1, *[0] * 8], oldest_start_ns=10**9),
+            "kernel": Figures(unreaped=1),
+            "cat": Figures(
+                processes=[0, 17, *[0] * 7], threads=[0, 19, *[0] * 7], resident_bytes=8192,
+                descriptors=23, descriptors_ratio=0.25, oldest_start_ns=10**9,
+            ),
+        },
         pending=Counter({("bash", "SIGTERM"): 1}),
         blocked=Counter({("web", "SIGUSR1"): 2}),
-        queues={"web": (3, 7919)},
     ),
+    used={
+        "web": (
+            7_500_000_000, 5_000_000_000, 2_500_000_000, 1009, 3, 211, 13, 1 << 40, 4096, 65536,
+            512, 250_000_000,
+        ),
+        "bash": NOTHING,
+        "cat": tuple(1_000_000_000 * place for place in range(len(USE_FIELDS))),
+    },
+    boot_time=1_700_000_000.25,
+    per_pid=Shown([(Process(1013, 7, "web", 2_500_000_000, 4096, 17, 19), "1700000001.50")], 3),
     deaths=(1013, 101),
     misses={"gone": 5},
     sweep_errors={"EACCES": 1},
@@ -76,8 +99,11 @@ class Given:
         return self.metrics
 
 
-def text_of(snapshot, loaded=LOADED, declared=("web", "never"), has_pid_info=False):
-    metrics = families(snapshot, loaded, declared, has_pid_info, MEMORY)
+def text_of(
+    snapshot, loaded=LOADED, declared=("web", "never"), has_pid_info=False, by="bpf_iter",
+    has_per_pid=True,
+):  # fmt: skip
+    metrics = families(snapshot, loaded, declared, has_pid_info, MEMORY, by, has_per_pid)
     return generate_latest(Given(metrics)).decode()
 
 
@@ -94,15 +120,28 @@ def names_of(snapshot, **rest):
 
 
 GROUPS_FAMILIES = {
-    f"pidinfod_{name}" for name in ("group_processes", "zombies", "group_signals_pending",
-    "group_signals_blocked", "group_signals_queued", "group_signals_queued_limit")
+    f"pidinfod_{name}" for name in ("group_processes", "group_threads", "zombies",
+    "group_resident_bytes", "group_virtual_bytes", "group_swap_bytes", "group_descriptors",
+    "group_descriptors_limit_ratio", "group_oldest_start_time_seconds", "group_signals_pending",
+    "group_signals_blocked", "group_signals_queued", "group_signals_queued_limit",
+    "group_cpu_seconds_total", "group_run_queue_seconds_total", "group_page_faults_total",
+    "group_context_switches_total", "group_io_bytes_total", "group_storage_bytes_total")
+}  # fmt: skip
+# The most or the oldest of one group and of another do not add up.
+NO_SUMS = {
+    f"pidinfod_group_{name}" for name in ("descriptors_limit_ratio", "oldest_start_time_seconds",
+    "signals_queued", "signals_queued_limit")
+}  # fmt: skip
+PER_PID_FAMILIES = {
+    f"pidinfod_{name}" for name in ("process_cpu_seconds_total", "process_resident_bytes",
+    "process_descriptors", "process_signals_total", "processes_left_out")
 }  # fmt: skip
 
 
 def test_a_part_that_failed_costs_its_families():
     whole = names_of(SNAPSHOT)
-    failed = replace(SNAPSHOT, failed=frozenset({"sweep"}), processes=ProcessCounts())
-    assert whole - names_of(failed) == GROUPS_FAMILIES
+    failed = replace(SNAPSHOT, failed=frozenset({"sweep"}), processes=None)
+    assert whole - names_of(failed) == GROUPS_FAMILIES | PER_PID_FAMILIES
     for family in (FORKS, EXECS, SHUTDOWN):
         rest = {name: counts for name, counts in SNAPSHOT.counts.items() if name != family.name}
         failed = replace(SNAPSHOT, counts=rest, failed=frozenset({family.name}))
@@ -116,6 +155,20 @@ def test_a_part_that_failed_costs_its_families():
     }  # fmt: skip
 
 
+def test_processes_are_told_of_where_that_is_wanted():
+    assert names_of(SNAPSHOT) - names_of(SNAPSHOT, has_per_pid=False) == PER_PID_FAMILIES
+
+
+def test_what_cannot_be_told_here_is_no_0():
+    absent = frozenset({"threads", "descriptors", "rchar", "wchar"})
+    less = replace(SNAPSHOT, processes=replace(SNAPSHOT.processes, absent=absent))
+    assert names_of(SNAPSHOT) - names_of(less) == {
+        "pidinfod_group_threads", "pidinfod_group_descriptors",
+        "pidinfod_group_descriptors_limit_ratio", "pidinfod_group_io_bytes_total",
+        "pidinfod_process_descriptors", "pidinfod_process_signals_total",
+    }  # fmt: skip
+
+
 def test_without_probes():
     loaded = Loaded({}, (Probe("all", False, "no BTF", "all"),))
     shown = frozenset({"web", "never"})
@@ -123,6 +176,7 @@ def test_without_probes():
     assert 'pidinfod_probe_attached{probe="all"} 0.0\n' in text
     assert 'pidinfod_probe_missing_info{probe="all",reason="no BTF"} 1.0\n' in text
     assert 'pidinfod_group_processes{group="web",state="R"} 0.0\n' in text
+    assert 'pidinfod_group_cpu_seconds_total{group="web",mode="user"} 0.0\n' in text
     assert 'pidinfod_hidden{family="pidinfod_group_processes"} 0.0\n' in text
     assert not {family.metric for family in FAMILIES} & names_of(Snapshot(), loaded=loaded)
     assert "pidinfod_events_seen_total" not in text
@@ -132,14 +186,14 @@ def test_the_patched_kernel():
     counts = {"ft_calls": {("ft_fork", "ok"): 211}}
     snapshot = Snapshot(counts=counts)
     assert "ft_calls" not in text_of(snapshot)
-    text = text_of(snapshot, has_pid_info=True)
+    text = text_of(snapshot, has_pid_info=True, by="get_pid_info")
     assert 'pidinfod_ft_calls_total{result="ok",syscall="ft_fork"} 211.0\n' in text
     assert 'pidinfod_build_info{source="get_pid_info",version="' in text
     assert "pidinfod_ft_supported 1.0\n" in text
 
 
 def hidden_of(snapshot, loaded=LOADED):
-    told = families(snapshot, loaded, ("web",), False, MEMORY)
+    told = families(snapshot, loaded, ("web",), False, MEMORY, "bpf_iter", has_per_pid=True)
     (found,) = [one for one in told if one.name == "pidinfod_hidden"]
     return {one.labels["family"]: one.value for one in found.samples}
 
@@ -148,11 +202,16 @@ def test_what_is_hidden_is_told_of_what_is_shown():
     """With the family's own series it makes the total: without them it would look like one."""
     counts = {"forks": {("process", "native", "cat"): 5}, "ft_calls": {}}
     snapshot = Snapshot(counts=counts, forgotten={"forks": 7, "exits": 11})
-    gauges = {"pidinfod_group_processes", "pidinfod_zombies", "pidinfod_group_signals_pending",
-              "pidinfod_group_signals_blocked"}  # fmt: skip
-    assert hidden_of(snapshot) == {"pidinfod_forks_total": 12} | dict.fromkeys(gauges, 0)
-    failed = replace(snapshot, failed=frozenset({"sweep"}))
+    assert hidden_of(snapshot) == {"pidinfod_forks_total": 12} | dict.fromkeys(
+        GROUPS_FAMILIES - NO_SUMS, 0
+    )
+    failed = replace(snapshot, processes=None)
     assert hidden_of(failed) == {"pidinfod_forks_total": 12}
+    absent = frozenset({"threads", "rchar", "wchar"})
+    less = replace(snapshot, processes=ProcessCounts(absent=absent))
+    assert hidden_of(snapshot).keys() - hidden_of(less).keys() == {
+        "pidinfod_group_threads", "pidinfod_group_io_bytes_total",
+    }  # fmt: skip
 
 
 def test_programs_that_never_ran_with_statistics():
@@ -168,17 +227,17 @@ def series_of(declared):
     """That name a declared group."""
     counts = {family.name: family.first(declared) for family in FAMILIES}
     snapshot = Snapshot(counts=counts, shown=frozenset(declared))
+    told = families(snapshot, LOADED, declared, True, MEMORY, "bpf_iter", has_per_pid=True)
     return sum(
         any(label in sample.labels.values() for label in declared)
-        for family in families(snapshot, LOADED, declared, True, MEMORY)
-        for sample in family.samples
-    )
+        for family in told for sample in family.samples
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("number", [0, 1, 40])
 def test_what_declared_groups_cost(number):
     declared = [f"declared-{place}" for place in range(number)]
-    assert declared_series(LOADED, declared) == series_of(declared) == number * 64
+    assert declared_series(LOADED, declared) == series_of(declared) == number * 93
 
 
 def promtool(text):
@@ -196,7 +255,10 @@ def test_promtool_finds_nothing():
 @pytest.fixture
 def collector(kernel):
     """Of a daemon with probes, whose snapshots are the one above."""
-    source = Source(kernel.load(), Rules([Group("web", comm=("nginx",))]), Path("/proc"), 60, 64, 7)
+    rules = Rules([Group("web", comm=("nginx",))])
+    probe = Probe("iterator:task", True, "", "sweep", kernel.fd(), kernel.fd())
+    loaded = kernel.load(probes=[probe])
+    source = Source(loaded, rules, Path("/proc"), 60, 64, 7, Wanted(cpu=1))
     source.has_pid_info = True
     source.taken = 0
 
@@ -228,7 +290,7 @@ def test_registering_reads_nothing_and_knows_all_names(collector, kernel):
     [
         ["pidinfod_forks_total"], ["pidinfod_shutdown_seconds_bucket"], ["pidinfod_build_info"],
         ["pidinfod_zombies", "pidinfod_dropped_total"], ["pidinfod_shutdown_seconds_count",
-        "pidinfod_shutdown_seconds_sum"],
+        "pidinfod_shutdown_seconds_sum"], ["pidinfod_group_cpu_seconds_total"],
     ],
 )  # fmt: skip
 def test_families_are_asked_for_by_name(collector, names):
@@ -243,6 +305,6 @@ def test_families_are_asked_for_by_name(collector, names):
     assert answer["status"].startswith("200")
     lines = b"".join(body).decode().splitlines()
     found = [line for line in lines if not line.startswith("#")]
-    assert found == [line for line in TEXT.replace("procfs", "get_pid_info").splitlines()
+    assert found == [line for line in TEXT.splitlines()
                      if line.partition("{")[0] in names and "never" not in line]  # fmt: skip
     assert {line.partition("{")[0] for line in found} == set(names)

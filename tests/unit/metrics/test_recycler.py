@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ids of groups that nothing names go back, and what was counted for them is kept."""
 
+import os
+
 import pytest
 
 from pidinfod.groups.rules import Group
@@ -35,13 +37,17 @@ class World:
         self.table = GroupTable(self.loaded)
         self.past = Past()
         self.drains, self.drains_all = 0, True
+        self.given_back = []  # ids and names of what was used
         self.recycler = Recycler(
-            self.loaded, self.table, FAMILIES, self.past, TTL, self._drain
+            self.loaded, self.table, FAMILIES, self.past, TTL, self._drain, self._give_back_use
         )
 
     def _drain(self):
         self.drains += 1
         return self.drains_all
+
+    def _give_back_use(self, number, name):
+        self.given_back.append((number, name))
 
     def count(self, family, *values, **fields):
         self.kernel.put(self.maps[family.name], family.key.pack(**fields), *values)
@@ -186,6 +192,49 @@ def test_the_past_of_a_name_that_is_back_is_kept(world):
     assert len(forks) == 3
     assert forks["process", "native", "bash"] == 7
     assert world.past.forgotten == {"forks": 3}
+
+
+def test_what_was_used_is_given_back_last(world, monkeypatch):
+    """When the other counts have been moved, and before the id can stand for another name."""
+    bash, cat = world.table.own_group(b"bash"), world.table.own_group(b"kernel")
+    for group in (bash, cat):
+        world.count(FORKS, 7, group=group)
+        world.kernel.put(world.maps["placed_execs"], key_of(group), 17)
+    seen = []
+
+    def give_back(number, name):
+        moved = world.past.counts()["execs"][name,]
+        seen.append((number, name, world.keys(FORKS), moved, number in world.free()))
+
+    monkeypatch.setattr(world.recycler, "_give_back_use", give_back)
+    world.rounds(0, TTL)
+    assert seen == []
+    world.rounds(TTL + 1, TTL + 2, 3 * TTL)
+    assert sorted(seen) == [(bash, "bash", 0, 17, False), (cat, "comm:kernel", 0, 17, False)]
+    assert {bash, cat} <= set(world.free())
+
+
+def test_what_stays_gives_nothing_back(world):
+    bash = world.table.own_group(b"bash")
+    world.rounds(0, TTL)
+    world.process(11, group=bash)
+    world.rounds(TTL + 1)
+    assert world.given_back == []
+
+
+def test_use_that_cannot_be_given_back_costs_a_round(world, monkeypatch):
+    bash = world.table.own_group(b"bash")
+    world.count(EXECS, 13, group=bash)
+    world.rounds(0, TTL)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.recycler, "_give_back_use", lambda *_: os.stat("/nothing"))
+        with pytest.raises(FileNotFoundError):
+            world.recycler.round(TTL + 1)
+    assert (world.free().count(bash), world.recycler.recycled) == (0, 0)
+    world.rounds(TTL + 2)
+    assert (world.free().count(bash), world.recycler.recycled) == (1, 1)
+    assert world.given_back == [(bash, "bash")]
+    assert world.past.counts() == {"execs": {("bash",): 13}}  # once
 
 
 def test_declared_groups_and_fixed_ones_stay(world):

@@ -80,6 +80,25 @@ def test_a_gauge_that_does_not_add_up(shown):
     assert shown.hidden_series == {"pidinfod_x": 2}
 
 
+def test_what_is_hidden_of_values_without_zeros_is_no_series(shown):
+    shown.gauge("x", "Help.", ("group",), {("cat",): 0, ("ls",): 0.0, ("bash",): 0})
+    assert (shown.hidden, shown.hidden_series) == ({"pidinfod_x": 0}, {"pidinfod_x": 0})
+
+
+def test_a_counter_of_no_map(shown):
+    values = {
+        ("web", "read"): 0, ("web", "write"): 2.5, ("bash", "read"): 0.25, ("bash", "write"): 0,
+        ("cat", "read"): 0.5, ("cat", "write"): 0, ("ls", "write"): 0.75,
+    }  # fmt: skip
+    metric = shown.used("x", "Help.", ("group", "direction"), values, others=7)
+    assert (metric.name, metric.type) == ("pidinfod_x", "counter")
+    assert {one.name for one in metric.samples} == {"pidinfod_x_total"}
+    assert samples(metric) == {("web", "read"): 0, ("web", "write"): 2.5, ("bash", "read"): 0.25}
+    # By the name of the series, as of all counters.
+    assert shown.hidden == {"pidinfod_x_total": 8.25}
+    assert shown.hidden_series == {"pidinfod_x_total": 2}
+
+
 def test_what_is_shown_and_what_is_not_make_the_total():
     draw = random.Random(11)
     names = [f"g{i}" for i in range(23)]

@@ -3,6 +3,7 @@
 
 import struct
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -13,13 +14,27 @@ from pidinfod.kernel import libbpf, pid_info
 from pidinfod.kernel.events import Reader
 from pidinfod.kernel.handoff import Loaded, Probe
 from pidinfod.kernel.libbpf import RunStats
-from pidinfod.kernel.records import GROUP_OTHER, PLACEMENT, PROCESS
+from pidinfod.kernel.records import (
+    GROUP_OTHER,
+    PLACEMENT,
+    PROCESS,
+    SETTING,
+    SWEPT,
+    SWEPT_SIGNAL,
+    SWEPT_SIGNAL_KEY,
+    USE,
+    USE_FIELDS,
+    USER,
+)  # fmt: skip
 from pidinfod.metrics.families import DETAILS, DROPS, FAMILIES
 from pidinfod.metrics.ft_calls import FT_CALLS
 from pidinfod.metrics.lives import EXECS, FORKS
+from pidinfod.metrics.per_pid import Shown, Wanted
+from pidinfod.metrics.processes import STATES
 from pidinfod.metrics.program import family_maps
 from pidinfod.metrics.schema import EVENTS
-from pidinfod.metrics.snapshot import COUNTED_MAPS, Parts, Source
+from pidinfod.metrics.snapshot import COUNTED_MAPS, NO_WISH, Parts, Source
+from pidinfod.proc import procfs
 
 PF_KTHREAD = 0x00200000
 STATUS = (
@@ -36,12 +51,13 @@ def stock(monkeypatch):
     monkeypatch.setattr(pid_info, "is_supported", lambda: False)
 
 
-def add(proc, pid, comm, exe="/usr/bin/true", flags=0, state="S", ppid=1):
+def add(proc, pid, comm, exe="/usr/bin/true", flags=0, state="S", ppid=1, faults=0):
     folder = proc / str(pid)
-    folder.mkdir()
-    fields = [state, ppid, 0, 0, 0, 0, flags, *[0] * 10, 1, *[0] * 30]
+    folder.mkdir(exist_ok=True)
+    fields = [state, ppid, 0, 0, 0, 0, flags, faults, *[0] * 9, 1, *[0] * 30]
     (folder / "stat").write_text(f"{pid} ({comm}) {' '.join(map(str, fields))}\n")
     (folder / "status").write_text(STATUS)
+    (folder / "exe").unlink(missing_ok=True)
     (folder / "exe").symlink_to(exe)
     return folder
 
@@ -63,17 +79,27 @@ def proc(tmp_path):
 
 
 def by_group(snapshot):
-    found = Counter()
-    for (group, _), count in snapshot.processes.states.items():
-        found[group] += count
-    return found
+    sums = {name: sum(group.processes) for name, group in snapshot.processes.groups.items()}
+    return Counter({name: number for name, number in sums.items() if number})
+
+
+def in_state(snapshot, group, state):
+    return snapshot.processes.groups[group].processes[STATES.index(state)]
+
+
+def used(snapshot, field):
+    place = USE_FIELDS.index(field)
+    return {name: use[place] for name, use in snapshot.used.items() if use[place]}
 
 
 ALWAYS = {"kernel", "other", "web", "backup"}
 
 
-def source_of(proc, groups=GROUPS, max_groups=64, loaded=None, ttl=61, shown_groups=64):
-    return Source(loaded or Loaded({}, ()), Rules(groups), proc, ttl, max_groups, shown_groups)
+def source_of(
+    proc, groups=GROUPS, max_groups=64, loaded=None, ttl=61, shown_groups=64, wanted=NO_WISH
+):  # fmt: skip
+    loaded = loaded or Loaded({}, ())
+    return Source(loaded, Rules(groups), proc, ttl, max_groups, shown_groups, wanted)
 
 
 def test_without_probes(proc):
@@ -83,13 +109,44 @@ def test_without_probes(proc):
         # Nobody gets into another group by a name.
         "comm:web": 1, "comm:kernel": 1,
     }  # fmt: skip
-    assert snapshot.processes.states["kernel", "I"] == 1
-    assert snapshot.processes.states["backup", "R"] == 1
-    assert snapshot.processes.zombies == {"bash": 1}
+    assert in_state(snapshot, "kernel", "I") == 1
+    assert in_state(snapshot, "backup", "R") == 1
+    assert {name: group.unreaped for name, group in snapshot.processes.groups.items()} == {
+        **dict.fromkeys(by_group(snapshot), 0), "bash": 1,
+    }  # fmt: skip
+    assert snapshot.processes.absent == procfs.ABSENT
+    assert snapshot.used.keys() == by_group(snapshot).keys()
+    assert snapshot.boot_time > 1_600_000_000
     assert snapshot.shown == by_group(snapshot).keys() | ALWAYS
+    assert snapshot.waiting == 0
     assert (snapshot.failures, snapshot.failed) == ({"sweep": 0}, frozenset())
     assert snapshot.seconds.keys() == {"sweep"}
     assert (snapshot.counts, snapshot.deaths, snapshot.misses) == ({}, None, None)
+
+
+def test_what_was_used_without_probes(proc):
+    """What ended is not lost, and is told as long as its group is."""
+    source = source_of(proc)
+    for faults, expected in ((7, 7), (11, 11), (9, 11)):
+        add(proc, 5, "nginx", faults=faults)
+        assert used(source.take(), "min_flt") == {"web": expected}
+    for file in (proc / "5").iterdir():
+        file.unlink()
+    (proc / "5").rmdir()
+    assert used(source.take(), "min_flt") == {"web": 11}
+    add(proc, 29, "nginx", faults=13)
+    assert used(source.take(), "min_flt") == {"web": 24}
+
+
+def test_by_the_call(proc, monkeypatch):
+    source = source_of(proc)
+    source._sweeps_by_call = True
+    one = pid_info.Swept(5, 1, "S", "nginx", 1, 0, False, 0, 0, 0, 7919, (3,) * len(USE_FIELDS))
+    monkeypatch.setattr(pid_info, "sweep", lambda: iter([one]))
+    snapshot = source.take()
+    assert (by_group(snapshot), snapshot.processes.absent) == ({"web": 1}, pid_info.ABSENT)
+    assert used(snapshot, "rchar") == {"web": 3}
+    assert source.sweeps_by == ("get_pid_info", "without probes")
 
 
 def test_what_cannot_be_read_is_counted(proc):
@@ -103,6 +160,37 @@ def test_what_cannot_be_read_is_counted(proc):
         assert snapshot.failed == frozenset()
         assert by_group(snapshot)["web"] == 0
         assert by_group(snapshot)["bash"] == 2
+
+
+def test_a_state_that_no_kernel_has_is_counted(proc):
+    add(proc, 5, "nginx", state="K")
+    snapshot = source_of(proc).take()
+    assert (snapshot.sweep_errors, snapshot.failed) == ({"EBADMSG": 1}, frozenset())
+    assert (by_group(snapshot)["web"], by_group(snapshot)["bash"]) == (0, 2)
+
+
+def test_one_that_could_not_be_read_is_not_counted_anew(proc):
+    """Nor is another, which could be read all the time; what is not there any more is forgotten
+    when all can be read again."""
+    source = source_of(proc)
+    add(proc, 5, "nginx", faults=7)
+    add(proc, 11, "bash", faults=100)
+    assert used(source.take(), "min_flt") == {"web": 7, "bash": 100}
+    for times in (1, 2):
+        (proc / "5/stat").write_text("5 (nginx)\n")
+        add(proc, 11, "bash", faults=100 + times)
+        assert used(source.take(), "min_flt") == {"web": 7, "bash": 100 + times}
+    for file in (proc / "7").iterdir():
+        file.unlink()
+    (proc / "7").rmdir()
+    source.take()
+    assert len(source._observed._seen) == 9
+    add(proc, 5, "nginx", faults=9)
+    # Whether a sweep is whole is of itself: the errors of those before do not count.
+    snapshot = source.take()
+    assert used(snapshot, "min_flt") == {"web": 9, "bash": 102}
+    assert snapshot.sweep_errors == {"EBADMSG": 3}
+    assert len(source._observed._seen) == 8
 
 
 def test_names_beyond_max_groups_are_other(proc):
@@ -148,10 +236,26 @@ def test_a_sweep_that_fails_costs_itself_and_is_counted(proc, tmp_path):
     for times in (1, 2, 3):
         snapshot = source.take()
         assert (snapshot.failures, snapshot.failed) == ({"sweep": times}, {"sweep"})
-        assert by_group(snapshot) == {}
+        assert snapshot.processes is None
+        assert (snapshot.shown, snapshot.waiting) == (ALWAYS, 0)
     (tmp_path / "away").rename(proc)
     snapshot = source.take()
     assert (snapshot.failures, snapshot.failed) == ({"sweep": 3}, frozenset())
+    assert by_group(snapshot)["web"] == 1
+
+
+def test_a_sweep_that_fails_costs_no_place_and_nothing_that_was_used(proc, tmp_path):
+    add(proc, 11, "bash", faults=7)
+    source = source_of(proc, wanted=Wanted(memory=1))
+    before = source.take()
+    assert len(before.per_pid.processes) == 1
+    proc.rename(tmp_path / "away")
+    snapshot = source.take()
+    assert (snapshot.processes, snapshot.per_pid) == (None, Shown())
+    assert snapshot.shown == before.shown
+    (tmp_path / "away").rename(proc)
+    add(proc, 11, "bash", faults=5)
+    assert used(source.take(), "min_flt") == {"bash": 7}
 
 
 def test_parts():
@@ -171,9 +275,10 @@ def test_parts():
 
 
 class Followed:
-    """A source with probes."""
+    """A source with probes. `swept` and `users` are what the iterator finds: fields by group, and
+    by process."""
 
-    def __init__(self, kernel, proc):
+    def __init__(self, kernel, proc, with_sweep=False, **rest):
         self.kernel = kernel
         program, self.link = kernel.fd(), kernel.fd()
         kernel.stats[program] = RunStats(7, 11, 13)
@@ -181,12 +286,15 @@ class Followed:
             Probe("raw_tracepoint:a", True, "", "a", program, self.link),
             Probe("kprobe:b", False, "none", "b"),
         )
+        if with_sweep:
+            probes = (*probes, Probe("iterator:task", True, "", "sweep", program, self.link))
         self.loaded = kernel.load(GROUPS, probes=probes)
+        self.swept, self.users = {}, {}
         self.maps = self.loaded.maps
         self.table = GroupTable(self.loaded)
-        self.source = source_of(proc, loaded=self.loaded)
+        self.source = source_of(proc, loaded=self.loaded, **rest)
         misses = Counter(dict.fromkeys(MISSES, 0))
-        placer = Placer(self.source.rules, self.loaded, proc, misses)
+        placer = Placer(self.source.rules, self.loaded, proc, misses, self.source.note_use)
         self.records = []
         reader = Reader(self.loaded.ring_fd, {1: self.records.append})
         self.ledger = Ledger()
@@ -194,6 +302,24 @@ class Followed:
 
     def count(self, family, *values, **fields):
         self.kernel.put(self.maps[family.name], family.key.pack(**fields), *values)
+
+    def past(self, group, **fields):
+        self.kernel.put(self.maps["past_use"], key_of(group), USE.pack(**fields))
+
+    def iterate(self, link):
+        assert link == self.link
+        place = key_of(SETTING.number("sweep"))
+        sweep = int.from_bytes(self.kernel.content(self.maps["settings"])[place], "little")
+        for pid, fields in self.users.items():
+            raw = USER.pack(visit=sweep, **fields)
+            self.kernel.put(self.maps["users"], key_of(pid), raw)
+        for group, fields in self.swept.items():
+            raw = SWEPT.pack(sweep=sweep, **fields)
+            self.kernel.put(self.maps["swept"], key_of(group), raw)
+        key = SWEPT_SIGNAL_KEY.pack(group=WEB, signal=15)
+        self.kernel.put(
+            self.maps["swept_signals"], key, SWEPT_SIGNAL.pack(sweep=sweep, processes=7)
+        )
 
 
 class Ledger:
@@ -208,6 +334,197 @@ class Ledger:
 @pytest.fixture
 def followed(kernel, proc):
     return Followed(kernel, proc)
+
+
+@pytest.fixture
+def sweeping(kernel, proc, monkeypatch):
+    """The kernel sweeps, and has other processes than /proc."""
+    followed = Followed(kernel, proc, with_sweep=True)
+    monkeypatch.setattr(libbpf, "iterate", followed.iterate)
+    return followed
+
+
+def running(number, **fields):
+    return {"processes": struct.pack("=9I", number, *[0] * 8)} | fields
+
+
+def test_a_sweep_in_the_kernel(sweeping):
+    bash = sweeping.table.own_group(b"bash")
+    sweeping.swept = {WEB: running(3, resident_bytes=1009, use=USE.pack(rchar=5)),
+                      bash: running(1, unreaped=2)}  # fmt: skip
+    sweeping.past(WEB, rchar=7)
+    sweeping.past(BACKUP, rchar=11)
+    sweeping.past(3 + bash, rchar=13)  # stands for no name
+    assert sweeping.source.sweeps_by == ("bpf_iter", "")
+    snapshot = sweeping.source.take()
+    assert (snapshot.failed, snapshot.sweep_errors) == (frozenset(), {})
+    assert by_group(snapshot) == {"web": 3, "bash": 1}
+    assert snapshot.processes.groups["web"].resident_bytes == 1009
+    assert snapshot.processes.groups["bash"].unreaped == 2
+    assert snapshot.processes.pending == {("web", "SIGTERM"): 7}
+    assert snapshot.processes.absent == frozenset()
+    # All that have an id are told of, also those that only were here.
+    assert used(snapshot, "rchar") == {"web": 12, "backup": 11, "other": 13}
+    assert snapshot.shown == ALWAYS | {"bash"}
+    assert snapshot.entries["swept_signals"] == 1
+    # The kernel looks at them itself.
+    assert "processes" not in snapshot.failures
+
+
+def test_places_where_the_kernel_sweeps(kernel, proc, monkeypatch):
+    """Of groups that have ids, whether or not they have processes."""
+    followed = Followed(kernel, proc, with_sweep=True, shown_groups=2)
+    monkeypatch.setattr(libbpf, "iterate", followed.iterate)
+    first, _, third = (followed.table.own_group(name) for name in (b"c", b"b", b"a"))
+    followed.swept = {first: running(1, use=USE.pack(rchar=5))}
+    followed.past(third, rchar=7)
+    snapshot = followed.source.take()
+    assert (snapshot.shown, snapshot.waiting) == (ALWAYS | {"a", "b"}, 1)
+    # All are counted.
+    assert by_group(snapshot) == {"c": 1}
+    assert used(snapshot, "rchar") == {"c": 5, "a": 7}
+
+
+def test_a_name_that_comes_while_the_kernel_sweeps_is_no_other(sweeping, monkeypatch):
+    """What "other" used never goes down: it would be too much for good."""
+
+    def iterate(link):
+        new = sweeping.table.own_group(b"new")
+        sweeping.swept = {new: running(1, use=USE.pack(rchar=5))}
+        sweeping.users = {101: dict(visit_group=new)}
+        sweeping.iterate(link)
+
+    sweeping.source._wanted = Wanted(memory=1)
+    monkeypatch.setattr(libbpf, "iterate", iterate)
+    snapshot = sweeping.source.take()
+    assert by_group(snapshot) == {"new": 1}
+    assert used(snapshot, "rchar") == {"new": 5}
+    assert [one.group for one in sweeping.source._processes] == ["new"]
+
+
+def test_what_the_kernel_does_not_keep_is_absent(sweeping):
+    sweeping.source.loaded = replace(sweeping.loaded, absent=frozenset({"rchar", "wchar"}))
+    assert sweeping.source.take().processes.absent == {"rchar", "wchar"}
+
+
+@pytest.mark.parametrize("name", ["past_use", "swept", "swept_signals"])
+def test_a_sweep_in_the_kernel_that_fails_costs_itself(sweeping, name):
+    sweeping.swept = {WEB: running(3, use=USE.pack(rchar=5))}
+    assert used(sweeping.source.take(), "rchar") == {"web": 5}
+    sweeping.kernel.broken.add(sweeping.maps[name].fd)
+    snapshot = sweeping.source.take()
+    assert snapshot.failed - {"entries of swept_signals"} == {"sweep"}
+    assert snapshot.processes is None
+    assert snapshot.shown == ALWAYS
+    assert snapshot.counts.keys() == {family.name for family in FAMILIES}
+    sweeping.kernel.broken.clear()
+    snapshot = sweeping.source.take()
+    assert (snapshot.failed, used(snapshot, "rchar")) == (frozenset(), {"web": 5})
+
+
+def test_without_the_names_of_groups_nothing_was_used_by_a_wrong_one(sweeping, monkeypatch):
+    """As it never goes down, it would be too much for good. The sweep itself went well."""
+    clock = 1000.0
+    monkeypatch.setattr("pidinfod.metrics.snapshot.time.monotonic", lambda: clock)
+    sweeping.swept = {WEB: running(3, use=USE.pack(rchar=5))}
+    idle = sweeping.table.own_group(b"idle")
+    before = sweeping.source.take().shown
+    sweeping.swept = {WEB: running(3, use=USE.pack(rchar=7)),
+                      idle: running(1, use=USE.pack(rchar=11))}  # fmt: skip
+    sweeping.kernel.broken.add(sweeping.maps["group_table"].fd)
+    clock += 62
+    snapshot = sweeping.source.take()
+    assert snapshot.failed == {"groups"}
+    assert snapshot.processes is None
+    # Who has a place keeps it.
+    assert snapshot.shown == before == ALWAYS | {"idle"}
+    assert used(snapshot, "rchar") == {"web": 5}
+    sweeping.kernel.broken.clear()
+    assert used(sweeping.source.take(), "rchar") == {"web": 7, "idle": 11}
+
+
+def test_what_a_group_used_goes_on_when_it_comes_back(sweeping, monkeypatch):
+    clock = 1000.0
+    monkeypatch.setattr("pidinfod.metrics.snapshot.time.monotonic", lambda: clock)
+    gone = sweeping.table.own_group(b"gone")
+    sweeping.swept = {gone: running(1, use=USE.pack(rchar=100))}
+    assert used(sweeping.source.take(), "rchar") == {"gone": 100}
+    sweeping.swept = {}
+    sweeping.past(gone, rchar=103)
+    for late in (0, 61, 1):
+        clock += late
+        sweeping.source.tidy()
+    assert not any(sweeping.kernel.content(sweeping.maps["past_use"])[key_of(gone)])
+    assert sweeping.kernel.content(sweeping.maps["swept"]) == {}
+    snapshot = sweeping.source.take()
+    assert (snapshot.groups_recycled, used(snapshot, "rchar")) == (1, {})
+    assert snapshot.used_by_others[USE_FIELDS.index("rchar")] == 103
+    # With another id; that which it had is another's.
+    other, again = (sweeping.table.own_group(name) for name in (b"other", b"gone"))
+    sweeping.swept = {again: running(1, use=USE.pack(rchar=5)), other: running(1)}
+    assert used(sweeping.source.take(), "rchar") == {"gone": 108}
+
+
+def test_single_processes(kernel, proc, monkeypatch):
+    followed = Followed(kernel, proc, with_sweep=True, wanted=Wanted(memory=1))
+    monkeypatch.setattr(libbpf, "iterate", followed.iterate)
+    followed.users = {
+        101: dict(start_ns=3, visit_group=BACKUP, cpu_ns=5, resident_bytes=7, descriptors=11,
+                  signals=13),
+        103: dict(visit_group=WEB, resident_bytes=5),
+    }  # fmt: skip
+    assert followed.source.has_per_pid
+    ((found, _),) = followed.source.take().per_pid.processes
+    assert found == (101, 3, "backup", 5, 7, 11, 13)
+    # When the sweep fails, or what the groups are called is not known, none is told of.
+    for name in ("swept", "group_table"):
+        followed.kernel.broken = {followed.maps[name].fd}
+        assert followed.source.take().per_pid == Shown()
+
+
+def test_single_processes_of_a_group_without_probes(proc):
+    source = source_of(proc, wanted=Wanted(groups=frozenset({"web"})))
+    assert source.has_per_pid
+    assert [one[:3] for one, _ in source.take().per_pid.processes] == [(5, 0, "web")]
+
+
+def test_nobody_wants_single_processes(sweeping):
+    sweeping.users = {101: dict(visit_group=WEB, resident_bytes=5)}
+    assert not sweeping.source.has_per_pid
+    assert sweeping.source.take().per_pid.processes == []
+    assert sweeping.source._processes == []  # as to read them takes time
+
+
+def test_what_was_used_is_noted_where_the_kernel_sweeps(sweeping, followed, monkeypatch):
+    walks = []
+    monkeypatch.setattr(libbpf, "iterate", walks.append)
+    for seconds in (5, 3600, -1):  # there was none, it was just now, it is at once
+        sweeping.source.note_use(seconds)
+    assert walks == [sweeping.link] * 2
+    followed.source.note_use(-1)
+    assert len(walks) == 2
+
+
+def test_outside_of_the_first_namespace_the_kernel_is_not_asked(sweeping, monkeypatch):
+    """The iterator sees the processes of this namespace alone."""
+    source = sweeping.source
+    monkeypatch.setattr(libbpf, "iterate", lambda _: 1 // 0)
+    source.follow(
+        sweeping.table, sweeping.ledger, source._followed.placer, source._followed.reader,
+        is_in_first_namespace=False,
+    )  # fmt: skip
+    assert source.sweeps_by == ("procfs", "not in the first PID namespace")
+    snapshot = source.take()
+    assert (snapshot.failed, by_group(snapshot)["init"]) == (frozenset(), 1)
+    source.note_use(-1)
+    gone = sweeping.table.own_group(b"gone")
+    sweeping.past(gone, rchar=7)
+    source._give_back_use(gone, "gone")
+    assert sweeping.kernel.content(sweeping.maps["past_use"])[key_of(gone)] == USE.pack(rchar=7)
+
+
+def test_why_not_by_the_kernel(followed):
+    assert followed.source.sweeps_by == ("procfs", "without probes")
 
 
 def test_with_probes(followed):
@@ -295,6 +612,7 @@ def test_a_map_that_fails_costs_itself(followed, name):
 
 def test_without_the_names_of_groups_nothing_is_counted_for_a_wrong_one(followed):
     followed.count(FORKS, 7, kind=0, via=0, group=WEB)
+    followed.kernel.put(followed.maps["processes"], key_of(5), PROCESS.pack(group=BACKUP))
     followed.table.own_group(b"idle")
     before = followed.source.take().shown
     followed.kernel.broken.add(followed.maps["group_table"].fd)
@@ -345,6 +663,14 @@ def test_entries_that_cannot_be_counted_are_not_0(followed, name):
     assert f"entries of {name}" in snapshot.failed
     assert name not in snapshot.entries
     assert len(snapshot.entries) == len(family_maps()) + len(COUNTED_MAPS) - 1
+
+
+def test_what_processes_used_is_not_read_to_be_counted(sweeping):
+    """There are as many as in `processes`, and each is some hundred bytes."""
+    sweeping.kernel.broken.add(sweeping.maps["users"].fd)
+    snapshot = sweeping.source.take()
+    assert snapshot.failed == frozenset()
+    assert "users" not in snapshot.entries
 
 
 def test_a_program_that_cannot_be_asked(followed):

@@ -7,11 +7,13 @@ from collections import Counter
 
 import pytest
 
+from pidinfod.kernel.records import STATES, USE_FIELDS
 from pidinfod.proc import procfs
 
 STATUS = (
     "Name:\tsh\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t{pid}\nPid:\t{pid}\nPPid:\t1\n"
     "Uid:\t11\t13\t17\t19\nGid:\t23\t29\t31\t37\nGroups:\t{groups}\nVmSize:\t    2404 kB\n"
+    "VmSwap:\t      47 kB\n"
     "SigQ:\t3/7919\nSigPnd:\t0000000000000100\nShdPnd:\t0000000000000002\n"
     "SigBlk:\t0000000000010000\nSigIgn:\t0000000000000004\nSigCgt:\t0000000000000008\n"
     "voluntary_ctxt_switches:\t41\nnonvoluntary_ctxt_switches:\t43\n"
@@ -20,7 +22,9 @@ PF_KTHREAD = 0x00200000
 
 
 def stat(pid, comm=b"sh", flags=0x400100, state="S", ppid=1):
-    fields = [state, ppid, 5, 7, 0, -1, flags, *range(10, 18), 20, 0, 2, 0, 997, 0, 3, *range(28)]
+    fields = [
+        state, ppid, 5, 7, 0, -1, flags, *range(10, 18), 20, 0, 2, 0, 997, 4211, 3, *range(28),
+    ]  # fmt: skip
     return b"%d (%s) %s\n" % (pid, comm, " ".join(map(str, fields)).encode())
 
 
@@ -59,7 +63,30 @@ def test_a_sweep(proc):
     assert not errors
     assert found[7] == (
         7, 1, "S", "sh", 2, 997 * procfs.TICK_NS, False, 1 << 8 | 1 << 1, 1 << 16, 3, 7919,
+        found[7].use, 3 * procfs.PAGE, 4211, 47 * 1024,
     )  # fmt: skip
+    # As proc(5) numbers the fields: minflt is the tenth, majflt the twelfth, then utime and stime.
+    told = {name: number for name, number in zip(USE_FIELDS, found[7].use, strict=True) if number}
+    assert told == {
+        "min_flt": 10, "maj_flt": 12, "utime_ns": 14 * procfs.TICK_NS,
+        "stime_ns": 15 * procfs.TICK_NS, "cpu_ns": 29 * procfs.TICK_NS,
+    }  # fmt: skip
+    # The others it does not tell, and says so.
+    assert {*USE_FIELDS} - told.keys() == procfs.ABSENT & {*USE_FIELDS}
+
+
+@pytest.mark.parametrize(
+    ("line", "swap"),
+    [("VmSwap:\t 1009 kB", 1009), ("VmSwap:\t0 kB", 0), ("VmSwap:\tmuch", 0), ("xVmSwap: 7 kB", 0),
+     ("VmSwapped:\t 7 kB", 0)],
+)  # fmt: skip
+def test_swap(proc, line, swap):
+    """A thread of the kernel has none, and a kernel may be built without."""
+    text = STATUS.format(pid=7, groups="0")
+    (proc / "7/status").write_text(text.replace("VmSwap:\t      47 kB", line))
+    found, errors = swept(proc)
+    assert (found[7].swap_bytes, found[7].sigq_limit) == (swap * 1024, 7919)
+    assert not errors
 
 
 def test_threads_of_the_kernel_are_told_by_their_flag(proc):
@@ -153,11 +180,28 @@ def test_a_text_that_is_broken_costs_itself(proc, text):
     assert raised.value.errno == errno.EBADMSG
 
 
+@pytest.mark.parametrize("state", ["K", "x", "Ss", "0"])
+def test_a_state_that_no_kernel_has_costs_itself(proc, state):
+    add(proc, 11, state=state)
+    found, errors = swept(proc)
+    assert sorted(found) == [2, 7]
+    assert errors == {"EBADMSG": 1}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state(proc, state):
+    add(proc, 11, state=state)
+    found, errors = swept(proc)
+    assert found[11].state == state
+    assert not errors
+
+
 def test_status_without_signals_costs_only_them(proc):
     (proc / "7/status").write_text("Name:\tsh\nTgid:\t7\n")
     found, errors = swept(proc)
     assert not errors
-    assert found[7][7:] == (None,) * 4
+    assert found[7][7:11] == (None,) * 4
+    assert (found[7].swap_bytes, found[7].use) == (0, found[2].use)
 
 
 def test_status_longer_than_a_page(proc):

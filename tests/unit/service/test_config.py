@@ -9,6 +9,7 @@ from dataclasses import fields
 import pytest
 
 from pidinfod.groups.rules import Group
+from pidinfod.metrics.per_pid import Wanted
 from pidinfod.metrics.program import families_text, map_sizes
 from pidinfod.service import config as module
 from pidinfod.service import nodes
@@ -71,7 +72,7 @@ def test_groups_with_more_than_a_name_may_share_it():
         ("groups:\n- name: a\n  comm: [x]\n- name: b\n  comm: [x]", "f:4: group 'b': 'x' is in"),
         ("groups:\n- name: a\n  comm: [0123456789abcdef]", "f:3: comm: expected at most 15 bytes"),
         ("map_sizes: 5", "f:1: map_sizes: expected a mapping"),
-        ("map_sizes:\n  fork: 5", "f:2: map_sizes: unknown key 'fork'; expected one of: events"),
+        ("map_sizes:\n  fork: 5", "f:2: map_sizes: unknown key 'fork'; expected one of: depart"),
         ("map_sizes: {forks: few}", "f:1: forks: expected a whole number from 1 to 10"),
         ("map_sizes: {forks: 0}", "f:1: forks: expected a whole number from 1 to 10"),
         ("map_sizes: {forks: 1048577}", "f:1: forks: expected a whole number"),
@@ -96,14 +97,27 @@ def test_every_map_that_is_sized_by_name_can_be_sized():
     """Each size that the program's text names has a key here, but that of max_groups."""
     text = families_text() + "".join(path.read_text() for path in (REPO / "bpf").glob("*.bpf.c"))
     sized = {name.lower() for name in re.findall(r"\bSIZE_([A-Z_]+)", text)}
-    names = sized - {"groups", "of_k_sigaction", "of_pt_regs", "of_upid"}
-    assert len(names) > 16
+    names = {name for name in sized if not name.startswith("of_")} - {"groups"}
+    assert len(names) > 17
     given = parse("map_sizes:\n" + "".join(f"  {name}: 4096\n" for name in names), "f").map_sizes
     assert given == dict.fromkeys(names, 4096)
     sizes = map_sizes(1024, 2, given)
     assert {name: sizes[name] for name in names} == given
     for name in ("groups", "seen", "settings"):
         assert f"unknown key '{name}'" in str(faults(f"map_sizes: {{{name}: 64}}"))
+
+
+def test_single_processes():
+    assert parse("per_pid: {cpu: 3, most: 7}", "f").per_pid == {"cpu": 3, "most": 7}
+    Wanted(**parse("per_pid: {cpu: 0, memory: 1, descriptors: 2, signals: 3}", "f").per_pid)
+    for text, fault in (
+        ("{most: 0}", "most: expected"), ("{cpu: -1}", "cpu: expected"), ("[cpu]", "per_pid: "),
+        ("{memory: 1025}", "memory: expected"), ("{pids: 1}", "per_pid: unknown key 'pids'"),
+    ):  # fmt: skip
+        assert fault in str(faults(f"per_pid: {text}"))
+    text = "groups: [{name: web, comm: [x], per_pid: true}, {name: db, comm: [y]}]"
+    (web, db) = parse(text, "f").groups
+    assert (web.per_pid, db.per_pid) == (True, False)
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 60])
@@ -119,7 +133,7 @@ def test_the_file_that_is_installed_tells_the_defaults():
     assert {name for name, _ in found} == {field.name for field in fields(Config)}
     plain = "\n".join(f"{name}: {value}" for name, value in found if value)
     assert parse(plain, "f") == Config()
-    assert {name for name, value in found if not value} == {"map_sizes", "groups"}
+    assert {name for name, value in found if not value} == {"map_sizes", "groups", "per_pid"}
 
 
 def faults(text):
@@ -242,7 +256,7 @@ A = "groups:\n- name: a\n  "
         ("1: 2", "1: configuration: unknown key '1'; expected one of: listen"),
         ("!!int deaths: 100", "1: configuration: unknown key 'deaths'; expected one of: listen"),
         ('"\\e[2J": 2', "1: configuration: unknown key '\\x1b[2J'; expected one of: listen"),
-        ("map_sizes:\n  <<: {forks: 7}", "2: map_sizes: unknown key '<<'; expected one of: events"),
+        ("map_sizes:\n  <<: {forks: 7}", "2: map_sizes: unknown key '<<'; expected one of: depart"),
         ("&a {groups: *a}", "1: groups: expected a list of groups"),
         ("groups: &a [*a]", "1: group: expected a mapping"),
         ("groups: &a\n- name: a\n  exe: *a", "2: exe: expected a string"),

@@ -6,16 +6,18 @@ import os
 import socket
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from pidinfod.groups.rules import Group
+from pidinfod.groups.rules import Group, Rules
 from pidinfod.kernel import handoff, libbpf
 from pidinfod.kernel.handoff import Loaded, Probe
 from pidinfod.metrics import program
 from pidinfod.metrics.families import FAMILIES
-from pidinfod.metrics.snapshot import Snapshot
+from pidinfod.metrics.per_pid import Wanted
+from pidinfod.metrics.snapshot import Snapshot, Source
 from pidinfod.service import daemon
 from pidinfod.service.config import Config
 from pidinfod.service.daemon import Health, is_of_first_namespace
@@ -68,6 +70,14 @@ def test_a_namespace_of_its_own(mount):
     assert told.stdout == f"{of_this} False\n"
 
 
+@pytest.mark.parametrize("knows_pids", [True, False])
+def test_the_placer_may_ask_for_a_sweep(kernel, tmp_path, knows_pids):
+    loaded, rules, proc = kernel.load(), Rules(()), tree(tmp_path)
+    source = Source(loaded, rules, proc, 60, 64, 40)
+    daemon.follow(Config(procfs=proc), loaded, rules, source, Counter(), knows_pids)
+    assert source._followed.placer._note_use == source.note_use
+
+
 class Thread:
     def __init__(self, alive):
         self.alive = alive
@@ -98,6 +108,13 @@ def test_the_request(monkeypatch):
     assert request == program.request(groups, 211, 3, {"forks": 1009}, False)
     assert request["sizes"]["forks"] == 1009
     assert request["sizes"]["groups"] == 211
+
+
+def test_the_processes_that_are_wanted():
+    assert not daemon.wanted_pids(Config()).any
+    groups = (Group("web", comm=("nginx",), per_pid=True), Group("db", comm=("postgres",)))
+    config = Config(groups=groups, per_pid={"cpu": 3, "most": 7})
+    assert daemon.wanted_pids(config) == Wanted(frozenset({"web"}), cpu=3, most=7)
 
 
 def test_without_probes(caplog):
