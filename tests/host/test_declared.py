@@ -42,7 +42,9 @@ class Probes:
         self._placer.place_running()
 
     def _place_by(self, groups):
-        self._placer = Placer(Rules(groups), self.loaded, Path("/proc"), Counter())
+        self._placer = Placer(
+            Rules(groups), self.loaded, Path("/proc"), Counter(), lambda seconds: None
+        )
 
     def _on_event(self, raw):
         event = PLACEMENT_EVENT.unpack(raw)

@@ -8,6 +8,8 @@ import pytest
 from tests.support import REPO
 from tests.support.daemon import TESTED
 from tests.support.lab import Lab
+from tests.support.machine import Guest
+from tests.support.sweeping import check_figures, check_use
 
 PROGRAMS = {"pid_info/pid_info_test"} | {
     f"ft_calls/{name}_test" for name in ("fork", "kill", "wait")
@@ -68,3 +70,10 @@ def test_daemon_on_6_1(lab_6_1, programs):
         labels = {"syscall": syscall, "result": result}
         found = [scrape.value("pidinfod_ft_calls_total", **labels) for scrape in (before, after)]
         assert found[1] - found[0] == count, labels
+
+
+def test_sweep_on_6_1(lab_6_1, programs):
+    lab_6_1.copy_in(programs, "/root/src")
+    guest = Guest(lab_6_1)
+    check_figures(guest, "procfs", "get_pid_info")
+    check_use(guest, 211)

@@ -10,6 +10,7 @@ import pytest
 from tests.support.daemon import TESTED
 from tests.support.lab import Lab
 from tests.support.machine import Guest, output, program
+from tests.support.sweeping import check_figures, check_use
 
 # By the lab's --kernel: the version.
 KERNELS = {"debian-11": "5.10", "debian-12": "6.1", "debian-13": "6.12"}
@@ -83,6 +84,12 @@ def test_lives(stock):
         ("lifecycle", "exited", "nonzero"): lives["leaders"],
         ("lifecycle-next", "exited", "nonzero"): lives["execs"],
     }
+
+
+def test_sweep(stock):
+    assert stock.scrape().value("pidinfod_build_info", source="bpf_iter") == 1
+    check_figures(stock, "procfs")
+    check_use(stock, 211)
 
 
 def test_attempts(stock):
