@@ -84,7 +84,9 @@ def our_programs(request):
     config = Config()
     loaded = handoff.load(request, daemon.LOAD_SECONDS)
     rules = Rules(config.groups, lambda: None)
-    source = Source(loaded, rules, config.procfs, config.group_ttl, config.max_groups)
+    source = Source(
+        loaded, rules, config.procfs, config.group_ttl, config.max_groups, config.shown_groups
+    )
     _, reader = daemon.follow(config, loaded, rules, source, Counter(), True)
     reader.start()
     hooks = {hook.name: hook for hook in loader.hooks(request)}

@@ -64,3 +64,12 @@ def test_server(root):
     counts = {status: int(count) for count, _, status in (one.partition(" of ") for one in told)}
     assert counts.keys() <= {"200", "503"}
     assert sum(counts.values()) == 200
+
+
+def test_scrape(root):
+    found = rows("scrape")
+    for name in ("pidinfod", "process-exporter", "lean", "psutil"):
+        assert re.search(r"threads each +\d+\.\d ms", found[name])
+    assert re.search(r"ratio \d+\.\d+ \(wanted", found["against"])
+    assert re.search(r"ratio \d+\.\d+ \(wanted", found["threads"])
+    assert re.search(r"\d+\.\d+% of a CPU", found["idle"])
