@@ -84,6 +84,35 @@ def build() -> dashboard.Dashboard:
             (f"topk(10, sum by (group) (pidinfod_group_processes{{{HOST}}}))", "{{group}}"),
         ),
         graph(
+            "CPU", "Processors that groups keep busy, while their processes were in them.", "short",
+            (f"topk(10, {rate('group_cpu_seconds_total', 'group')})", "{{group}}"),
+        ),
+        graph(
+            "Waiting for a CPU", "Threads that are ready to run and wait, on average.", "short",
+            (f"topk(10, {rate('group_run_queue_seconds_total', 'group')})", "{{group}}"),
+        ),
+        graph(
+            "Memory", "Resident; pages that processes share count for each of them.", "bytes",
+            (f"topk(10, sum by (group) (pidinfod_group_resident_bytes{{{HOST}}}))", "{{group}}"),
+        ),
+        graph(
+            "Descriptors", "Of the process that is nearest to its limit, by group: at 100 % it "
+            "can open nothing more.", "percentunit",
+            (f"topk(10, max by (group) (pidinfod_group_descriptors_limit_ratio{{{HOST}}}))",
+             "{{group}}"),
+        ),
+        graph(
+            "Storage", "Bytes from and to storage.", "Bps",
+            (f"topk(10, {rate('group_storage_bytes_total', 'group, direction')})",
+             "{{group}} {{direction}}"),
+        ),
+        graph(
+            "Page faults and switches", "Major faults wait for storage; involuntary switches are "
+            "threads that had to make room.", "ops",
+            (rate("group_page_faults_total", "kind"), "fault: {{kind}}"),
+            (rate("group_context_switches_total", "kind"), "switch: {{kind}}"),
+        ),
+        graph(
             "Forks", "New tasks by kind, and whether by fork or ft_fork.", "ops",
             (rate("forks_total", "kind, via"), "{{kind}} {{via}}"),
             not_shown("fork", "forks_total"),
