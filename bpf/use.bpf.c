@@ -220,25 +220,43 @@ static __always_inline void leave_group(u32 tgid, struct process *process, struc
 	count_past_use(settled_group(tgid, process), base, now);
 }
 
+/* What is too large for the stack; the program that frees may interrupt the other. */
+enum use_scratch {
+	SCRATCH_EXEC,
+	SCRATCH_FREE,
+	SCRATCH_COUNT,
+};
+
+BPF_PERCPU_ARRAY(use_scratch, struct use, SCRATCH_COUNT);
+
+static __always_inline struct use *clean_scratch(u32 which)
+{
+	struct use *use = use_scratch.lookup(&which);
+
+	if (use)
+		__builtin_memset(use, 0, sizeof(*use));
+	return use;
+}
+
 /* The current process, of one thread now, is about to join the group that follows. */
 static __always_inline struct user *begin_joining(u32 tgid, struct process *process)
 {
 	void *task = (void *)bpf_get_current_task(), *signal = NULL;
+	struct use *now = clean_scratch(SCRATCH_EXEC);
 	struct user *user = user_of(tgid, process);
-	struct use now = {};
 
-	if (!user) {
+	if (!user || !now) {
 		process->is_use_unknown = 1;
 		return NULL;
 	}
 	READ_MEMBER(signal, task, OFF_TASK_SIGNAL);
-	add_released_use(&now, signal);
-	add_own_use(&now, task);
-	now.run_delay_ns = user->ended_delay_ns + run_delay_of(task);
+	add_released_use(now, signal);
+	add_own_use(now, task);
+	now->run_delay_ns = user->ended_delay_ns + run_delay_of(task);
 	user->joined++;
 	barrier();
-	leave_group(tgid, process, &user->base, &now);
-	user->base = now;
+	leave_group(tgid, process, &user->base, now);
+	user->base = *now;
 	return user;
 }
 
@@ -293,10 +311,12 @@ static __always_inline bool count_departed(u32 tgid, u64 start_ns, void *leader)
 /* The kernel frees the last of a process: all that it used is in signal->… now. */
 static __always_inline void count_whole_use(u32 tgid, struct process *process, void *leader)
 {
+	struct use *now = clean_scratch(SCRATCH_FREE), base = {};
 	struct user *user = users.lookup(&tgid);
-	struct use now = {}, base = {};
 	void *signal = NULL;
 
+	if (!now)
+		return;
 	if (process->is_use_unknown) {
 		degrade(DEGRADED_USE);
 		provisional_use.delete(&tgid);
@@ -304,15 +324,15 @@ static __always_inline void count_whole_use(u32 tgid, struct process *process, v
 		return;
 	}
 	READ_MEMBER(signal, leader, OFF_TASK_SIGNAL);
-	add_released_use(&now, signal);
+	add_released_use(now, signal);
 	if (!user || user->start_ns != process->start_ns) {
-		now.run_delay_ns = run_delay_of(leader);
-		leave_group(tgid, process, &base, &now);
+		now->run_delay_ns = run_delay_of(leader);
+		leave_group(tgid, process, &base, now);
 		return;
 	}
-	now.run_delay_ns = user->ended_delay_ns;
+	now->run_delay_ns = user->ended_delay_ns;
 	if (user->ended_leader != (u64)leader)
-		now.run_delay_ns += run_delay_of(leader);
-	leave_group(tgid, process, &user->base, &now);
+		now->run_delay_ns += run_delay_of(leader);
+	leave_group(tgid, process, &user->base, now);
 	users.delete(&tgid);
 }
