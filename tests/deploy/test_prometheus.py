@@ -14,6 +14,8 @@ import yaml
 
 from tests.support import REPO
 from tests.support import prometheus as support
+from tests.support.daemon import SHARED, TESTED
+from tests.support.machine import declaring
 
 CONFIG = REPO / "deploy/prometheus/prometheus.yml"
 DASHBOARD = REPO / "deploy/grafana/host-overview.json"
@@ -28,13 +30,16 @@ def panels():
 
 @pytest.fixture(scope="module")
 def prometheus(lab, tmp_path_factory):
-    """With the project's configuration, pointed at the lab."""
+    """With the project's configuration, pointed at the lab, which has a declared group: some
+    panels are of those alone, or of what is 0 but for a moment."""
+    lab.configure(TESTED, SHARED, declaring("bash"))
     config = yaml.safe_load(CONFIG.read_text())
     config["global"]["scrape_interval"] = f"{INTERVAL}s"
     target = urllib.parse.urlsplit(lab.metrics_url).netloc
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [target]
     with support.prometheus(tmp_path_factory.mktemp("prometheus"), config) as server:
         yield server
+    lab.configure(TESTED, SHARED)
 
 
 def test_configuration_is_good():
