@@ -89,11 +89,12 @@ def our_programs(request):
     )
     _, reader = daemon.follow(config, loaded, rules, source, Counter(), True)
     reader.start()
-    hooks = {hook.name: hook for hook in loader.hooks(request)}
-    for probe in loaded.probes:
-        if probe.attached:
-            os.close(probe.link_fd)
-    yield {hooks[probe.name]: probe.prog_fd for probe in loaded.probes if probe.attached}
+    # An iterator is on no hook: it runs when it is read.
+    hooks = {hook.name: hook for hook in loader.hooks(request) if hook.kind != "iterator"}
+    probes = [probe for probe in loaded.probes if probe.attached and probe.name in hooks]
+    for probe in probes:
+        os.close(probe.link_fd)
+    yield {hooks[probe.name]: probe.prog_fd for probe in probes}
     reader.stop()
 
 

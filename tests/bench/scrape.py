@@ -181,7 +181,7 @@ def main():
         ratio = many["pidinfod"] / one["pidinfod"]
         print(f"threads {THREADS} / 1: ratio {ratio:.2f} (wanted: at most {WANTED_THREADS})")
         share = idle(folder, 0.1 if options.quick else PAUSE)
-        print(f"idle: {share:.3%} of a CPU (wanted: at most {WANTED_CPU:.1%})")
+        print(f"idle {share:.3%} of a CPU (wanted: at most {WANTED_CPU:.1%})")
 
 
 if __name__ == "__main__":
