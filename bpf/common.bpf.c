@@ -103,3 +103,23 @@ static __always_inline u32 declared_or_other(u32 group);
 /* A member of a kernel structure, by its offset. */
 #define READ_MEMBER(value, base, offset) \
 	bpf_probe_read_kernel(&(value), sizeof(value), (void *)(base) + (offset))
+
+/*
+ * The same without a call, for the iterator: the verifier knows the type of its task, and of
+ * what its members point to. As there, what cannot be read is 0. It must be one member, of
+ * 4 or 8 bytes: several at once have no type, and before 6.2 nor have those of an array of
+ * atomic_long_t.
+ */
+#define LOAD_MEMBER(value, base, offset)						\
+	((value) = (typeof(value))(sizeof(value) == sizeof(u64) ?			\
+				   LOAD(u64, base, offset) : LOAD(u32, base, offset)))
+
+/* The compiler would cast the pointer's type away, or bcc make a call of it. */
+#define LOAD(type, base, offset)							\
+({											\
+	u64 loaded;									\
+											\
+	asm volatile("%0 = *(" #type " *)(%1 + %2)"					\
+		     : "=r"(loaded) : "r"((void *)(base)), "i"(offset));		\
+	loaded;										\
+})

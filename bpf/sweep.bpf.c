@@ -35,7 +35,7 @@ BPF_HASH(swept_signals, struct swept_signal_key, struct swept_signal, SIZE_SWEPT
 
 /* Words of a descriptor table's bitmaps that are looked at: of 32,768 descriptors. */
 #define BITMAP_WORDS		512
-#define SMALL_WORDS		16
+#define SMALL_WORDS		4
 #define WORD_BITS		64
 
 struct bitmap {
@@ -66,8 +66,8 @@ static __always_inline u32 state_of(void *task)
 {
 	u32 state = 0, exit_state = 0, told;
 
-	READ_MEMBER(state, task, OFF_TASK_STATE);
-	READ_MEMBER(exit_state, task, OFF_TASK_EXIT_STATE);
+	LOAD_MEMBER(state, task, OFF_TASK_STATE);
+	LOAD_MEMBER(exit_state, task, OFF_TASK_EXIT_STATE);
 	told = (state | exit_state) & TASK_REPORT;
 	if ((state & TASK_IDLE) == TASK_IDLE)
 		told = TASK_REPORT_IDLE;
@@ -121,6 +121,21 @@ static __always_inline u64 weight_of_words(struct bitmap *bitmap, u32 words)
 	return weight;
 }
 
+/* Set bits of a short bitmap. */
+static __always_inline u64 weight_of_few(void *from, u64 words)
+{
+	u64 few[SMALL_WORDS] = {}, size = words * sizeof(u64), weight = 0;
+
+	asm volatile("" : "+r"(size));
+	if (size > sizeof(few))
+		size = sizeof(few);
+	bpf_probe_read_kernel(few, size, from);
+#pragma unroll
+	for (u32 i = 0; i < SMALL_WORDS; i++)
+		weight += weight_of(few[i]);
+	return weight;
+}
+
 static __always_inline bool read_words(struct sweep_scratch *scratch, void *from, u64 words)
 {
 	u64 size = words * sizeof(u64);
@@ -144,11 +159,11 @@ static __always_inline u64 count_far_descriptors(struct sweep_scratch *scratch, 
 	u32 lowest = 0;
 	u64 count = 0;
 
-	READ_MEMBER(full, table, OFF_FDTABLE_FULL_FDS_BITS);
+	LOAD_MEMBER(full, table, OFF_FDTABLE_FULL_FDS_BITS);
 	if (!read_words(scratch, full + BITMAP_WORDS / 8, (words - BITMAP_WORDS) / WORD_BITS + 1))
 		return 0;
 	count = weight_of_words(&scratch->bitmap, BITMAP_WORDS) * WORD_BITS;
-	READ_MEMBER(lowest, files, OFF_FILES_NEXT_FD);
+	LOAD_MEMBER(lowest, files, OFF_FILES_NEXT_FD);
 	if (lowest >= BITMAP_WORDS * WORD_BITS)
 		count += lowest % WORD_BITS;
 	return count;
@@ -164,14 +179,14 @@ static __always_inline u64 count_descriptors(void *files)
 
 	if (!scratch)
 		return 0;
-	READ_MEMBER(table, files, OFF_FILES_FDT);
-	READ_MEMBER(most, table, OFF_FDTABLE_MAX_FDS);
-	READ_MEMBER(open, table, OFF_FDTABLE_OPEN_FDS);
+	LOAD_MEMBER(table, files, OFF_FILES_FDT);
+	LOAD_MEMBER(most, table, OFF_FDTABLE_MAX_FDS);
+	LOAD_MEMBER(open, table, OFF_FDTABLE_OPEN_FDS);
 	words = most / WORD_BITS;
+	if (words <= SMALL_WORDS)	/* as most have it */
+		return weight_of_few(open, words);
 	if (!read_words(scratch, open, words))
 		return 0;
-	if (words <= SMALL_WORDS)	/* as most have it */
-		return weight_of_words(&scratch->bitmap, SMALL_WORDS);
 	count = weight_of_words(&scratch->bitmap, BITMAP_WORDS);
 	if (words > BITMAP_WORDS)
 		count += count_far_descriptors(scratch, files, table, words);
@@ -182,7 +197,7 @@ static __always_inline u64 limit_of(void *signal, u32 which)
 {
 	u64 limit = 0;
 
-	READ_MEMBER(limit, signal,
+	LOAD_MEMBER(limit, signal,
 		    OFF_SIGNAL_RLIM + which * SIZE_OF_RLIMIT + OFF_RLIMIT_RLIM_CUR);
 	return limit;
 }
@@ -206,10 +221,13 @@ static __always_inline u64 sweep_descriptors(struct swept *found, void *files, v
 
 /* An array of struct percpu_counter since 6.2, of atomic_long_t before. */
 #ifdef OFF_MM_RSS_STAT_COUNT
-#define OFF_MM_PAGES(which)	(OFF_MM_RSS_STAT + OFF_MM_RSS_STAT_COUNT + (which) * sizeof(u64))
+#define READ_PAGES(count, mm, which)						\
+	READ_MEMBER(count, mm, OFF_MM_RSS_STAT + OFF_MM_RSS_STAT_COUNT +	\
+		    (which) * sizeof(u64))
 #else
-#define OFF_MM_PAGES(which)	(OFF_MM_RSS_STAT + (which) * SIZE_OF_PERCPU_COUNTER + \
-				 OFF_PERCPU_COUNTER_COUNT)
+#define READ_PAGES(count, mm, which)						\
+	LOAD_MEMBER(count, mm, OFF_MM_RSS_STAT + (which) * SIZE_OF_PERCPU_COUNTER + \
+		    OFF_PERCPU_COUNTER_COUNT)
 #endif
 
 /* Counters of several CPUs may be below 0 for a moment. */
@@ -217,7 +235,7 @@ static __always_inline u64 pages_of(void *mm, u32 which)
 {
 	s64 count = 0;
 
-	READ_MEMBER(count, mm, OFF_MM_PAGES(which));
+	READ_PAGES(count, mm, which);
 	return count > 0 ? count : 0;
 }
 
@@ -225,7 +243,7 @@ static __always_inline u64 sweep_memory(struct swept *found, void *mm)
 {
 	u64 pages = 0, resident;
 
-	READ_MEMBER(pages, mm, OFF_MM_TOTAL_VM);
+	LOAD_MEMBER(pages, mm, OFF_MM_TOTAL_VM);
 	resident = pages_of(mm, MM_FILEPAGES) + pages_of(mm, MM_ANONPAGES) +
 		   pages_of(mm, MM_SHMEMPAGES);
 	found->virtual_bytes += pages * PAGE_BYTES;
@@ -239,10 +257,10 @@ static __always_inline void sweep_unreaped(void *leader, u32 sweep)
 {
 	void *parent = NULL;
 	struct swept *found;
-	u32 tid = 0, tgid = 0;
+	u32 tgid = 0;
 
-	READ_MEMBER(parent, leader, OFF_TASK_REAL_PARENT);
-	read_ids(parent, &tid, &tgid);
+	LOAD_MEMBER(parent, leader, OFF_TASK_REAL_PARENT);
+	LOAD_MEMBER(tgid, parent, OFF_TASK_TGID);
 	found = swept_of(group_of(tgid, parent), sweep);
 	if (found)
 		found->unreaped++;
@@ -277,14 +295,14 @@ static __always_inline void sweep_signals(struct swept *found, u32 group, void *
 	u64 own = 0, shared = 0, blocked = 0, queued = 0, limit = 0;
 	void *cred = NULL, *counts = NULL;
 
-	READ_MEMBER(own, leader, OFF_TASK_PENDING + OFF_SIGPENDING_SIGNAL);
-	READ_MEMBER(shared, signal, OFF_SIGNAL_SHARED_PENDING + OFF_SIGPENDING_SIGNAL);
-	READ_MEMBER(blocked, leader, OFF_TASK_BLOCKED);
+	LOAD_MEMBER(own, leader, OFF_TASK_PENDING + OFF_SIGPENDING_SIGNAL);
+	LOAD_MEMBER(shared, signal, OFF_SIGNAL_SHARED_PENDING + OFF_SIGPENDING_SIGNAL);
+	LOAD_MEMBER(blocked, leader, OFF_TASK_BLOCKED);
 	sweep_signal_set(group, own | shared, SET_PENDING, sweep);
 	sweep_signal_set(group, blocked, SET_BLOCKED, sweep);
 #ifdef OFF_UCOUNTS_RLIMIT
-	READ_MEMBER(cred, leader, OFF_TASK_REAL_CRED);
-	READ_MEMBER(counts, cred, OFF_CRED_UCOUNTS);
+	LOAD_MEMBER(cred, leader, OFF_TASK_REAL_CRED);
+	LOAD_MEMBER(counts, cred, OFF_CRED_UCOUNTS);
 	READ_MEMBER(queued, counts, OFF_UCOUNTS_RLIMIT + UCOUNT_SIGPENDING * sizeof(u64));
 	limit = limit_of(signal, RLIMIT_SIGPENDING);
 	/* Compared without a division; a limit of 2^31 is none. */
@@ -307,7 +325,7 @@ static __always_inline void sweep_process(struct swept *found, u32 group, void *
 	count_state(found->processes, state);
 	if (!found->oldest_start_ns || start_ns < found->oldest_start_ns)
 		found->oldest_start_ns = start_ns;
-	READ_MEMBER(threads, signal, OFF_SIGNAL_NR_THREADS);
+	LOAD_MEMBER(threads, signal, OFF_SIGNAL_NR_THREADS);
 	/* One whose other threads live on is not dead. */
 	if (state == STATE_ZOMBIE && threads <= 1) {
 		sweep_unreaped(leader, sweep);
@@ -316,11 +334,22 @@ static __always_inline void sweep_process(struct swept *found, u32 group, void *
 	sweep_signals(found, group, leader, signal, sweep);
 }
 
+/* Time on run queues that was not added to that of the process's ended threads. */
+static __always_inline u64 own_run_delay(struct user *user, void *task, bool is_leader)
+{
+	u32 flags = 0;
+
+	LOAD_MEMBER(flags, task, OFF_TASK_FLAGS);
+	if (flags & PF_EXITING && (!is_leader || user->ended_leader == (u64)task))
+		return 0;
+	return run_delay_of(task, true);
+}
+
 static __always_inline u32 sequence_of(void *signal)
 {
 	u32 sequence = 0;
 
-	READ_MEMBER(sequence, signal, OFF_SIGNAL_STATS_LOCK);
+	LOAD_MEMBER(sequence, signal, OFF_SIGNAL_STATS_LOCK);
 	return sequence;
 }
 
@@ -336,12 +365,12 @@ static __always_inline bool read_use(struct use *use, struct user *user, void *t
 	void *pid = NULL;
 
 	if (is_first) {
-		add_released_use(use, signal);
+		add_released_use(use, signal, true);
 		use->run_delay_ns += user->ended_delay_ns;
 	}
-	add_own_use(use, task);
+	add_own_use(use, task, true);
 	use->run_delay_ns += own_run_delay(user, task, is_leader);
-	READ_MEMBER(pid, task, OFF_TASK_THREAD_PID);
+	LOAD_MEMBER(pid, task, OFF_TASK_THREAD_PID);
 	return !is_first || (pid && !(sequence & 1) && sequence_of(signal) == sequence);
 }
 
@@ -466,14 +495,14 @@ static __always_inline void sweep_shared(struct swept *found, struct user *user,
 	void *mm = NULL, *files = NULL;
 
 	if (user->told_memory != sweep && !is_kernel) {
-		READ_MEMBER(mm, task, OFF_TASK_MM);
+		LOAD_MEMBER(mm, task, OFF_TASK_MM);
 		if (mm) {
 			user->told_memory = sweep;
 			user->resident_bytes = sweep_memory(found, mm);
 		}
 	}
 	if (user->told_descriptors != sweep) {
-		READ_MEMBER(files, task, OFF_TASK_FILES);
+		LOAD_MEMBER(files, task, OFF_TASK_FILES);
 		if (files) {
 			user->told_descriptors = sweep;
 			user->descriptors = sweep_descriptors(found, files, signal);
@@ -494,13 +523,14 @@ int bpf_iter__task(struct task_iteration *ctx)
 	sweep = settings.lookup(&place);
 	if (!task || !sweep || !scratch)
 		return 0;
-	read_ids(task, &tid, &tgid);
-	leader = leader_of(task);
+	LOAD_MEMBER(tid, task, OFF_TASK_PID);
+	LOAD_MEMBER(tgid, task, OFF_TASK_TGID);
+	LOAD_MEMBER(leader, task, OFF_TASK_GROUP_LEADER);
 	/* In the middle of an exec by another thread than the leader. */
 	if ((task == leader) != (tid == tgid))
 		return 0;
-	READ_MEMBER(signal, task, OFF_TASK_SIGNAL);
-	READ_MEMBER(start_ns, leader, OFF_TASK_START_BOOTTIME);
+	LOAD_MEMBER(signal, task, OFF_TASK_SIGNAL);
+	LOAD_MEMBER(start_ns, leader, OFF_TASK_START_BOOTTIME);
 	process = record_of(tgid, leader, &group);
 	if (process) {
 		group = settled_group(tgid, process);

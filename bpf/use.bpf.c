@@ -69,83 +69,85 @@ static __always_inline void count_past_use(u32 group, struct use *from, struct u
 			__sync_fetch_and_add(&sum[i], after[i] - before[i]);
 }
 
+/* `is_typed`: in the iterator, whose reading must cost nothing. */
+#define READ_TYPED(value, base, offset, is_typed)				\
+do {										\
+	if (is_typed)								\
+		LOAD_MEMBER(value, base, offset);				\
+	else									\
+		READ_MEMBER(value, base, offset);				\
+} while (0)
+
 /* Two members that are neighbours unless the kernel's structures are shuffled. */
-#define READ_PAIR(first, second, base, first_offset, second_offset)		\
+#define ADD_PAIR(first, second, base, first_offset, second_offset, is_typed)	\
 do {										\
 	u64 both[2] = {};							\
 										\
-	if ((second_offset) == (first_offset) + sizeof(u64)) {			\
+	if (!(is_typed) && (second_offset) == (first_offset) + sizeof(u64)) {	\
 		READ_MEMBER(both, base, first_offset);				\
 	} else {								\
-		READ_MEMBER(both[0], base, first_offset);			\
-		READ_MEMBER(both[1], base, second_offset);			\
+		READ_TYPED(both[0], base, first_offset, is_typed);		\
+		READ_TYPED(both[1], base, second_offset, is_typed);		\
 	}									\
 	(first) += both[0];							\
 	(second) += both[1];							\
 } while (0)
 
 /* Of struct task_io_accounting, which a kernel may keep in parts. */
-static __always_inline void add_io(struct use *use, void *ioac)
+static __always_inline void add_io(struct use *use, void *ioac, bool is_typed)
 {
 #ifdef OFF_IOAC_RCHAR
-	READ_PAIR(use->rchar, use->wchar, ioac, OFF_IOAC_RCHAR, OFF_IOAC_WCHAR);
+	ADD_PAIR(use->rchar, use->wchar, ioac, OFF_IOAC_RCHAR, OFF_IOAC_WCHAR, is_typed);
 #endif
 #ifdef OFF_IOAC_READ_BYTES
-	READ_PAIR(use->read_bytes, use->write_bytes, ioac, OFF_IOAC_READ_BYTES,
-		  OFF_IOAC_WRITE_BYTES);
+	ADD_PAIR(use->read_bytes, use->write_bytes, ioac, OFF_IOAC_READ_BYTES,
+		 OFF_IOAC_WRITE_BYTES, is_typed);
 #endif
 }
 
 /* Of all threads that were released. */
-static __always_inline void add_released_use(struct use *use, void *signal)
+static __always_inline void add_released_use(struct use *use, void *signal, bool is_typed)
 {
 	u64 cpu_ns = 0;
 
-	READ_MEMBER(cpu_ns, signal, OFF_SIGNAL_SUM_SCHED_RUNTIME);
+	READ_TYPED(cpu_ns, signal, OFF_SIGNAL_SUM_SCHED_RUNTIME, is_typed);
 	use->cpu_ns += cpu_ns;
-	READ_PAIR(use->utime_ns, use->stime_ns, signal, OFF_SIGNAL_UTIME, OFF_SIGNAL_STIME);
-	READ_PAIR(use->min_flt, use->maj_flt, signal, OFF_SIGNAL_MIN_FLT, OFF_SIGNAL_MAJ_FLT);
-	READ_PAIR(use->nvcsw, use->nivcsw, signal, OFF_SIGNAL_NVCSW, OFF_SIGNAL_NIVCSW);
+	ADD_PAIR(use->utime_ns, use->stime_ns, signal, OFF_SIGNAL_UTIME, OFF_SIGNAL_STIME,
+		 is_typed);
+	ADD_PAIR(use->min_flt, use->maj_flt, signal, OFF_SIGNAL_MIN_FLT, OFF_SIGNAL_MAJ_FLT,
+		 is_typed);
+	ADD_PAIR(use->nvcsw, use->nivcsw, signal, OFF_SIGNAL_NVCSW, OFF_SIGNAL_NIVCSW, is_typed);
 #ifdef OFF_SIGNAL_IOAC
-	add_io(use, signal + OFF_SIGNAL_IOAC);
+	add_io(use, signal + OFF_SIGNAL_IOAC, is_typed);
 #endif
 }
 
 /* A thread's own. */
-static __always_inline void add_own_use(struct use *use, void *task)
+static __always_inline void add_own_use(struct use *use, void *task, bool is_typed)
 {
 	u64 cpu_ns = 0;
 
-	READ_MEMBER(cpu_ns, task, OFF_TASK_SUM_EXEC_RUNTIME);
+	READ_TYPED(cpu_ns, task, OFF_TASK_SUM_EXEC_RUNTIME, is_typed);
 	use->cpu_ns += cpu_ns;
-	READ_PAIR(use->utime_ns, use->stime_ns, task, OFF_TASK_UTIME, OFF_TASK_STIME);
-	READ_PAIR(use->min_flt, use->maj_flt, task, OFF_TASK_MIN_FLT, OFF_TASK_MAJ_FLT);
-	READ_PAIR(use->nvcsw, use->nivcsw, task, OFF_TASK_NVCSW, OFF_TASK_NIVCSW);
+	ADD_PAIR(use->utime_ns, use->stime_ns, task, OFF_TASK_UTIME, OFF_TASK_STIME,
+		 is_typed);
+	ADD_PAIR(use->min_flt, use->maj_flt, task, OFF_TASK_MIN_FLT, OFF_TASK_MAJ_FLT,
+		 is_typed);
+	ADD_PAIR(use->nvcsw, use->nivcsw, task, OFF_TASK_NVCSW, OFF_TASK_NIVCSW, is_typed);
 #ifdef OFF_TASK_IOAC
-	add_io(use, task + OFF_TASK_IOAC);
+	add_io(use, task + OFF_TASK_IOAC, is_typed);
 #endif
 }
 
 /* Time on run queues. */
-static __always_inline u64 run_delay_of(void *task)
+static __always_inline u64 run_delay_of(void *task, bool is_typed)
 {
 	u64 delay_ns = 0;
 
 #ifdef OFF_TASK_RUN_DELAY
-	READ_MEMBER(delay_ns, task, OFF_TASK_RUN_DELAY);
+	READ_TYPED(delay_ns, task, OFF_TASK_RUN_DELAY, is_typed);
 #endif
 	return delay_ns;
-}
-
-/* The same, where it was not added to that of the process's ended threads. */
-static __always_inline u64 own_run_delay(struct user *user, void *task, bool is_leader)
-{
-	u32 flags = 0;
-
-	READ_MEMBER(flags, task, OFF_TASK_FLAGS);
-	if (flags & PF_EXITING && (!is_leader || user->ended_leader == (u64)task))
-		return 0;
-	return run_delay_of(task);
 }
 
 /* What is remembered of this life of a process; NULL when there is no room. */
@@ -191,7 +193,7 @@ static __always_inline void keep_run_delay(u32 tgid, void *leader, void *signal)
 		return;
 	if (task == leader)
 		user->ended_leader = (u64)task;
-	__sync_fetch_and_add(&user->ended_delay_ns, run_delay_of(task));
+	__sync_fetch_and_add(&user->ended_delay_ns, run_delay_of(task, false));
 }
 
 /*
@@ -250,9 +252,9 @@ static __always_inline struct user *begin_joining(u32 tgid, struct process *proc
 		return NULL;
 	}
 	READ_MEMBER(signal, task, OFF_TASK_SIGNAL);
-	add_released_use(now, signal);
-	add_own_use(now, task);
-	now->run_delay_ns = user->ended_delay_ns + run_delay_of(task);
+	add_released_use(now, signal, false);
+	add_own_use(now, task, false);
+	now->run_delay_ns = user->ended_delay_ns + run_delay_of(task, false);
 	user->joined++;
 	barrier();
 	leave_group(tgid, process, &user->base, now);
@@ -301,7 +303,7 @@ static __always_inline bool count_departed(u32 tgid, u64 start_ns, void *leader)
 	if (!left)
 		return false;
 	READ_MEMBER(signal, leader, OFF_TASK_SIGNAL);
-	add_released_use(&now, signal);
+	add_released_use(&now, signal, false);
 	now.run_delay_ns = left->base.run_delay_ns;
 	count_past_use(left->group, &left->base, &now);
 	departed.delete(&key);
@@ -324,15 +326,15 @@ static __always_inline void count_whole_use(u32 tgid, struct process *process, v
 		return;
 	}
 	READ_MEMBER(signal, leader, OFF_TASK_SIGNAL);
-	add_released_use(now, signal);
+	add_released_use(now, signal, false);
 	if (!user || user->start_ns != process->start_ns) {
-		now->run_delay_ns = run_delay_of(leader);
+		now->run_delay_ns = run_delay_of(leader, false);
 		leave_group(tgid, process, &base, now);
 		return;
 	}
 	now->run_delay_ns = user->ended_delay_ns;
 	if (user->ended_leader != (u64)leader)
-		now->run_delay_ns += run_delay_of(leader);
+		now->run_delay_ns += run_delay_of(leader, false);
 	leave_group(tgid, process, &user->base, now);
 	users.delete(&tgid);
 }
