@@ -7,6 +7,7 @@ The command asks the daemon the same way, over the daemon's Unix socket.
 from __future__ import annotations
 
 import grp
+import gzip
 import json
 import logging
 import os
@@ -130,23 +131,28 @@ class Shared:
                 del self._entries[key]
 
 
+# Of gzip. The highest one, which is prometheus_client's, takes three times as long for 4 % less.
+COMPRESSION = 6
+
+
 class Metrics:
     """/metrics by prometheus_client's own application, the finished answers shared."""
 
     def __init__(self, registry: CollectorRegistry, shared: Shared) -> None:
-        self._app = make_wsgi_app(registry)
+        self._app = make_wsgi_app(registry, disable_compression=True)
         self._shared = shared
 
     def answer(self, environ: dict[str, Any]) -> Answer:
         # What the answer depends on, as the application itself reads it.
+        is_packed = gzip_accepted(environ.get("HTTP_ACCEPT_ENCODING", ""))
         key = (
             choose_encoder(environ.get("HTTP_ACCEPT", ""))[1],
-            gzip_accepted(environ.get("HTTP_ACCEPT_ENCODING", "")),
+            is_packed,
             frozenset(names) if (names := _names(environ["QUERY_STRING"])) else None,
         )
-        return self._shared.get(key, lambda: self._make(environ))
+        return self._shared.get(key, lambda: self._make(environ, is_packed))
 
-    def _make(self, environ: dict[str, Any]) -> Answer:
+    def _make(self, environ: dict[str, Any], is_packed: bool) -> Answer:
         told: list[tuple[str, Headers]] = []
         get = {**environ, "REQUEST_METHOD": "GET"}
         try:
@@ -154,7 +160,11 @@ class Metrics:
         except Exception as error:  # whatever a collector raises
             log.error("the metrics cannot be told: %s: %s", type(error).__name__, error)
             return text(FAILED, "the metrics cannot be told; the daemon's log says why\n")
-        return Answer(*told[0], body)
+        ((status, headers),) = told
+        if is_packed:
+            body = gzip.compress(body, COMPRESSION)
+            headers.append(("Content-Encoding", "gzip"))
+        return Answer(status, headers, body)
 
 
 def _names(query: str) -> list[str] | None:

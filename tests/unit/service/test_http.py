@@ -475,9 +475,9 @@ def test_no_other_question_holds_a_scrape(tmp_path, registry, monkeypatch):
     app = application(registry, Deaths(Slow(gate), is_over_tcp=True))
     make = app._metrics._make
 
-    def make_slowly(environ):
+    def make_slowly(environ, is_packed):
         assert not environ["QUERY_STRING"] or gate.wait(3 * SECONDS)
-        return make(environ)
+        return make(environ, is_packed)
 
     monkeypatch.setattr(app._metrics, "_make", make_slowly)
     with serve(tmp_path, app) as found:
