@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import select
 import struct
 import threading
 import time
@@ -13,8 +15,9 @@ from pidinfod.kernel.libbpf import Ring
 
 log = logging.getLogger("pidinfod")
 
-# Records that nobody asks for are taken this late at most.
-LATE_SECONDS = 0.25
+# The kernel tells of a record, but not of those that follow within 50 ms (bpf/common.bpf.c): while
+# nobody asks for them, they are taken this late, and so late if others took what was told of.
+LATE_SECONDS, QUIET_SECONDS = 0.25, 1.0
 # How long records are taken at a stretch: whoever waits for its turn gets it then.
 STRETCH_SECONDS = 0.1
 
@@ -30,6 +33,7 @@ class Reader(threading.Thread):
         self._ring = Ring(fd, self._take)
         self._taking = threading.Lock()
         self._stop_asked = threading.Event()
+        self._wake_fd = os.eventfd(0)
         self._until = 0.0
 
     def _take(self, raw: bytes) -> bool:
@@ -40,8 +44,12 @@ class Reader(threading.Thread):
         return time.monotonic() < self._until and not self._stop_asked.is_set()
 
     def run(self) -> None:
+        poll = select.poll()
+        for source in (self._ring, self._wake_fd):
+            poll.register(source, select.POLLIN)
+        seconds = QUIET_SECONDS
         while not self._stop_asked.is_set():
-            self._ring.wait(LATE_SECONDS)
+            seconds = LATE_SECONDS if poll.poll(seconds * 1000) else QUIET_SECONDS
             self.drain()
         with self._taking:
             self._ring.close()
@@ -61,4 +69,6 @@ class Reader(threading.Thread):
 
     def stop(self) -> None:
         self._stop_asked.set()
+        os.eventfd_write(self._wake_fd, 1)
         self.join()
+        os.close(self._wake_fd)

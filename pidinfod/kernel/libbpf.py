@@ -11,7 +11,6 @@ import ctypes
 import errno
 import functools
 import os
-import select
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -295,11 +294,9 @@ class Ring:
             error = ctypes.get_errno()
             raise OSError(error, f"ring buffer: {os.strerror(error)}")
 
-    def wait(self, seconds: float) -> None:
-        """Until the kernel says that there are records, or for so long."""
-        poll = select.poll()
-        poll.register(library().ring_buffer__epoll_fd(self._ring), select.POLLIN)
-        poll.poll(seconds * 1000)
+    def fileno(self) -> int:
+        """What can be read from as soon as the kernel says that there are records."""
+        return int(library().ring_buffer__epoll_fd(self._ring))
 
     def consume(self) -> bool:
         """Take those that are there, until `take` says no; whether all were taken."""

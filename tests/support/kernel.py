@@ -5,6 +5,7 @@ They answer as the kernel does (kernel/bpf/hashtab.c, syscall.c, queue_stack_map
 (errors as -errno, and in errno); what the daemon does with the answers is the daemon's own code.
 """
 
+import contextlib
 import ctypes
 import errno
 import itertools
@@ -236,7 +237,7 @@ class Kernel:
         return 0
 
     def ring_buffer__new(self, fd, sample, context, options):
-        self._sample, self._ready = sample, os.eventfd(1)
+        self._sample, self._ready = sample, os.eventfd(1, os.EFD_NONBLOCK)
         self._fds.append(self._ready)
         return fd
 
@@ -245,6 +246,8 @@ class Kernel:
 
     def ring_buffer__consume(self, ring):
         """Until there are none, or the callback says so (libbpf: ringbuf_process_ring)."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._ready)
         taken = 0
         for raw in self.records:
             buffer = ctypes.create_string_buffer(raw, len(raw))

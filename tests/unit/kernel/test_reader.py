@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from pidinfod.kernel import events
 from pidinfod.kernel.events import LATE_SECONDS, STRETCH_SECONDS, Reader
 
 
@@ -125,3 +126,23 @@ def test_no_name_of_the_thread_is_ours():
     own = {name for name in vars(Reader) if not name.startswith("__")}
     assert own & plain == {"run"}
     assert "_handle" not in own
+
+
+def test_a_quiet_reader_stops_at_once(started, monkeypatch):
+    monkeypatch.setattr(events, "QUIET_SECONDS", 3600.0)
+    monkeypatch.setattr(events, "LATE_SECONDS", 3600.0)
+    reader = started([], {})
+    reader.start()
+    reader.stop()
+    assert not reader.is_alive()
+
+
+def test_records_that_follow_untold_are_taken(started, kernel):
+    """The ring is readable once, for the first of them."""
+    first, second = threading.Event(), threading.Event()
+    took = {record(0, 1): first, record(0, 2): second}
+    reader = started([record(0, 1)], {0: lambda raw: took[raw].set()})
+    reader.start()
+    assert first.wait(5)
+    kernel.records = iter([record(0, 2)])
+    assert second.wait(5)
