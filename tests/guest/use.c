@@ -8,6 +8,7 @@
  *	before the kernel has freed that one;
  *	use-first, which execs use-second after a while, the same by another thread than
  *	the first, and use-low, whose threads have ids below its own;
+ *	use-fails, whose exec by another thread fails when it is too late to go back;
  *	use-threads, whose threads end for MILLISECONDS one after the other.
  *
  * All of that is in a new cgroup, CGROUP. It begins with the first byte of input. Each
@@ -15,6 +16,7 @@
  * that all of them and itself have used, and stays as it is until its input ends.
  */
 #define _GNU_SOURCE
+#include <elf.h>
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <pthread.h>
@@ -32,6 +34,12 @@
 #define PAGE		4096
 #define FILE_BYTES	104729
 #define AGAIN		61
+
+#ifdef __x86_64__
+#define MACHINE		EM_X86_64
+#else
+#define MACHINE		EM_AARCH64
+#endif
 
 struct io {
 	unsigned long rchar, wchar, read_bytes, write_bytes;
@@ -142,6 +150,55 @@ static int second(void)
 	return 0;
 }
 
+/* The kernel finds that the segment has no place when the program before is gone. */
+static void *exec_too_late(void *unused)
+{
+	struct {
+		Elf64_Ehdr header;
+		Elf64_Phdr segment;
+	} program = {
+		.header = {
+			.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				     EV_CURRENT },
+			.e_type = ET_EXEC,
+			.e_machine = MACHINE,
+			.e_version = EV_CURRENT,
+			.e_phoff = sizeof(Elf64_Ehdr),
+			.e_ehsize = sizeof(Elf64_Ehdr),
+			.e_phentsize = sizeof(Elf64_Phdr),
+			.e_phnum = 1,
+		},
+		.segment = {
+			.p_type = PT_LOAD,
+			.p_flags = PF_R | PF_X,
+			.p_vaddr = 1UL << 62,
+			.p_filesz = sizeof(program),
+			.p_memsz = sizeof(program),
+		},
+	};
+	char *argv[] = { "use-late", NULL };
+	int fd = memfd_create("use-late", 0);
+
+	work(NULL);
+	CHECK(fd >= 0 && write(fd, &program, sizeof(program)) == sizeof(program));
+	syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH);
+	CHECK(!"exec");
+	return unused;
+}
+
+static int fails(void)
+{
+	struct rlimit none = {};
+
+	CHECK(!setrlimit(RLIMIT_CORE, &none));
+	spin(CLOCK_PROCESS_CPUTIME_ID, 7);
+	touch(103);
+	write_and_read();
+	start(work);
+	pthread_join(start(exec_too_late), NULL);
+	return 0;
+}
+
 static void *low_work(void *unused)
 {
 	int i;
@@ -214,7 +271,7 @@ static void add(struct rusage *sum, const struct rusage *more)
 }
 
 /* What a child used that is dead: its files before it is reaped, all else after. */
-static void reap(pid_t pid)
+static void reap_one_that_got(pid_t pid, int signal)
 {
 	struct rusage used;
 	siginfo_t info;
@@ -224,8 +281,13 @@ static void reap(pid_t pid)
 	CHECK(!waitid(P_PID, pid, &info, WEXITED | WNOWAIT));
 	snprintf(name, sizeof(name), "%d", pid);
 	add_io(name);
-	CHECK(wait4(pid, &status, 0, &used) == pid && WIFEXITED(status) && !WEXITSTATUS(status));
+	CHECK(wait4(pid, &status, 0, &used) == pid && status == signal);
 	add(&children, &used);
+}
+
+static void reap(pid_t pid)
+{
+	reap_one_that_got(pid, 0);
 }
 
 static pid_t child(const char *role)
@@ -351,6 +413,7 @@ int main(int argc, char **argv)
 {
 	static const char * const roles[] = {
 		"use-short", "use-first", "use-other", "use-second", "use-low", "use-threads",
+		"use-fails",
 	};
 	const char *role = role_of(argv[0]);
 	int lives, i;
@@ -363,6 +426,8 @@ int main(int argc, char **argv)
 		return first(!strcmp(role, "use-other"));
 	if (!strcmp(role, "use-second"))
 		return second();
+	if (!strcmp(role, "use-fails"))
+		return fails();
 	if (!strcmp(role, "use-low"))
 		return low();
 	if (!strcmp(role, "use-threads"))
@@ -373,7 +438,7 @@ int main(int argc, char **argv)
 	join(argv[1]);
 	tell(argv[1]);
 	CHECK(read(0, &byte, 1) == 1);
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < 7; i++)
 		role_path(roles[i]);
 	CHECK(!setenv("USE_SECOND", role_path("use-second"), 1));
 	pid = child("use-threads");
@@ -387,11 +452,12 @@ int main(int argc, char **argv)
 	for (i = 0; i < 13; i++) {
 		reap(child("use-first"));
 		reap(child("use-other"));
+		reap_one_that_got(child("use-fails"), SIGSEGV);
 	}
 	for (i = 0; i < 3; i++)
 		reap(high_child("use-low"));
 	reap(pid);
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < 7; i++)
 		forget_role(roles[i]);
 	tell(argv[1]);
 	CHECK(!read(0, &byte, 1));

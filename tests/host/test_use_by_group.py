@@ -158,3 +158,50 @@ def test_without_probes_what_was_seen_of_each_stays(tmp_path):
             spinner.kill()
         after = daemon.scrape().value(metric, group="spinner")
         assert after >= seen.value(metric, group="spinner")
+
+
+# Waits for a CPU in its first thread and in another one, which execs the same program; that one
+# waits once more. Tells what the kernel says that each thread has waited for.
+WAITER = """
+import os, sys, threading, time
+
+def wait():
+    end = time.thread_time() + 0.15
+    while time.thread_time() < end:
+        pass
+    # What the kernel adds is from the last time that it got a CPU.
+    os.sched_yield()
+    with open("/proc/thread-self/schedstat") as file:
+        return int(file.read().split()[1])
+
+if sys.argv[1:]:
+    print(int(sys.argv[1]) + wait(), flush=True)
+    sys.stdin.read()
+else:
+    first = wait()
+    def other():
+        wait()
+        os.execv(sys.executable, [*sys.orig_argv, str(first)])
+    threading.Thread(target=other).start()
+    time.sleep(60)
+"""
+
+
+def test_what_threads_waited_for_stays_over_an_exec_by_one_of_them(daemon, tmp_path):
+    """Its own time goes with it, that of the first thread ends there."""
+    metric = "pidinfod_group_run_queue_seconds_total"
+    waiter = tmp_path / "waiter"
+    waiter.symlink_to("/usr/bin/python3")
+    on_one = ("taskset", "-c", "0")
+    spin = [*on_one, "/usr/bin/python3", "-c", "while True: pass"]
+    with subprocess.Popen(spin) as spinner:
+        command = [*on_one, waiter, "-ISc", WAITER]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            told = int(process.stdout.readline()) / 1e9
+            spinner.kill()
+            found = daemon.scrape().value(metric, group="waiter")
+            process.communicate("")
+    assert told > 0.2
+    assert abs(found - told) < 0.05, (found, told)
+    time.sleep(0.5)
+    assert daemon.scrape().value(metric, group="waiter") >= found

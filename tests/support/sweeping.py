@@ -19,9 +19,12 @@ from tests.support.scrape import Scrape
 PYTHON = "/usr/bin/python3"  # which has what the daemon needs, there and here
 
 # What tests/guest/use.c makes beside the lives that it is asked for, and for how long it does.
-BESIDE = 61 + 30
+BESIDE = 61 + 43
 MILLISECONDS = 3000
-GROUPS = ("use", "use-short", "use-first", "use-other", "use-second", "use-low", "use-threads")
+GROUPS = (
+    "use", "use-short", "use-first", "use-other", "use-second", "use-low", "use-threads",
+    "use-fails",
+)  # fmt: skip
 # By metric, label and its value: where the witness has the same.
 EXACT = {
     ("group_page_faults", "kind", "minor"): "minor",
