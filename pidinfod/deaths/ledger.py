@@ -8,13 +8,13 @@ import math
 import re
 import secrets
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pidinfod.deaths.death import Death, decode, outline
+from pidinfod.kernel.boot_time import BootTime
 from pidinfod.kernel.names import parse_signal, signal_name
 
 # The most deaths of one answer: some 700 KB of JSON. Who wants more asks again, with `after`.
@@ -137,7 +137,7 @@ class Ledger:
         self._path_of = path_of
         self._drain = drain
         self._lock = threading.Lock()
-        self._boot = 0.0
+        self._boot_time = BootTime()
         self.instance = secrets.token_hex(8)
         self.recorded = 0
 
@@ -153,13 +153,6 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._records)
-
-    def _boot_time(self) -> float:
-        """The wall clock at the boot clock's zero; it moves only when the clock was set."""
-        now = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-        if abs(now - self._boot) > 1:
-            self._boot = now
-        return self._boot
 
     def answer(self, wanted: Filter) -> Answer:
         """The deaths that are wanted."""
@@ -180,7 +173,7 @@ class Ledger:
 
     def _matching(self, records: Iterable[_Record], wanted: Filter) -> Iterator[Death]:
         """Decoded one by one, and only what may match: who wants one pays for one."""
-        boot = self._boot_time()
+        boot = self._boot_time.now()
         since_ns = 0.0 if wanted.since is None else (wanted.since - boot) * 1e9
         for record in records:
             pid, end_ns, _, _ = outline(record.raw)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter as Totals
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -169,20 +168,6 @@ _GAUGES = (
         adds_up=False,
     ),
 )  # fmt: skip
-
-
-class BootTime:
-    """The wall clock at the boot clock's zero."""
-
-    def __init__(self) -> None:
-        self._seconds = 0.0
-
-    def now(self) -> float:
-        """Seconds of the epoch; it moves only when the clock was set."""
-        now = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-        if abs(now - self._seconds) > 1:
-            self._seconds = now
-        return self._seconds
 
 
 def families(

@@ -20,6 +20,7 @@ from pidinfod.groups.placement import Placer, read_facts
 from pidinfod.groups.rules import Rules
 from pidinfod.groups.table import GroupTable
 from pidinfod.kernel import libbpf, pid_info
+from pidinfod.kernel.boot_time import BootTime
 from pidinfod.kernel.events import Reader
 from pidinfod.kernel.handoff import Loaded
 from pidinfod.kernel.libbpf import RunStats
@@ -31,7 +32,7 @@ from pidinfod.metrics.families import DETAILS, DROPS, FAMILIES
 from pidinfod.metrics.past import Past
 from pidinfod.metrics.per_pid import PerPid, Wanted
 from pidinfod.metrics.places import Places
-from pidinfod.metrics.processes import BootTime, ProcessCounts, count_processes, of_kernel
+from pidinfod.metrics.processes import ProcessCounts, count_processes, of_kernel
 from pidinfod.metrics.program import family_maps
 from pidinfod.metrics.recycling import Recycler
 from pidinfod.metrics.schema import EVENTS, Series

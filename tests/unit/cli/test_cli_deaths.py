@@ -50,7 +50,7 @@ def test_a_line(daemon, monkeypatch):
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.setattr(daemon.ledger, "_path_of", lambda cgroup: "/x\x1b[1A\u202e.service")
-    monkeypatch.setattr(daemon.ledger, "_boot_time", lambda: 1_795_000_000.0)
+    monkeypatch.setattr(daemon.ledger._boot_time, "now", lambda: 1_795_000_000.0)
     sender = {"sender": 4217, "sender_comm": "\x9b同".encode(), "sender_uid": 33}
     add(daemon, 4211, comm=b"a\n2026-01-01", parent_comm=b"\x1b[2J", status=15, signal=15, **sender)
     assert run(daemon)[1] == [

@@ -2,7 +2,6 @@
 """The processes of a sweep by group, one by one or as the kernel summed them, and who is dead."""
 
 import struct
-import time
 from collections import Counter
 
 import pytest
@@ -13,7 +12,6 @@ from pidinfod.kernel.records import SWEPT, USE, USE_FIELDS
 from pidinfod.kernel.sweep import Found
 from pidinfod.metrics.processes import (
     STATES,
-    BootTime,
     Figures,
     ProcessCounts,
     count_processes,
@@ -242,22 +240,6 @@ def test_one_without_a_limit_is_not_near_it(order):
     found = [(process(2, queued=5, limit=0), "web"), (process(3, queued=1), "web")]
     assert count_processes(found[::order]).groups["web"].queued == (1, 7919)
     assert count_processes(found[:1]).groups["web"].queued == (0, 0)
-
-
-def test_the_boot_clocks_zero(monkeypatch):
-    """It stays what it was until the clock is set: two clocks are not read at one moment."""
-    wall, boot = [1_700_000_000.0], [1000.0]
-    monkeypatch.setattr("pidinfod.metrics.processes.time.time", lambda: wall[0])
-    monkeypatch.setattr(
-        "pidinfod.metrics.processes.time.clock_gettime",
-        lambda clock: {time.CLOCK_BOOTTIME: boot}[clock][0],
-    )
-    boot_time = BootTime()
-    assert boot_time.now() == 1_699_999_000
-    wall[0], boot[0] = wall[0] + 61.3, boot[0] + 61
-    assert boot_time.now() == 1_699_999_000
-    wall[0] -= 3600
-    assert boot_time.now() == pytest.approx(1_699_995_400.3)
 
 
 def samples(metrics, name):
