@@ -3,7 +3,7 @@
 
 import pytest
 
-from pidinfod.kernel import loader
+from pidinfod.kernel import offsets
 from pidinfod.kernel.btf import KernelTypes
 
 
@@ -66,7 +66,7 @@ def test_sizes(types, struct, size):
 
 
 def test_all_that_the_probes_need(types):
-    for where in loader.OFFSETS.values():
+    for where in offsets.OFFSETS.values():
         # An array of any length is at the end.
         assert 0 <= types.offset(*where) <= types.size(where[0])
     # struct k_sigaction holds a handler, flags, a restorer and 64 bits of a mask.

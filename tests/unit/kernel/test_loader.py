@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pidinfod.kernel import handoff, loader, pid_info
+from pidinfod.kernel import handoff, loader, offsets, pid_info
 from pidinfod.kernel.loader import Hook
 from pidinfod.metrics import program
 from pidinfod.metrics.families import FAMILIES
@@ -297,88 +297,28 @@ def test_the_text_has_each_source_once(machine, hooks):
 
 def test_what_the_text_leaves_open_is_given(machine, hooks):
     text = text_of(machine, hooks())
-    offsets = {
-        **machine.OFFSETS, **machine.MACHINE_OFFSETS[machine.machine], **machine.OPTIONAL_OFFSETS,
+    needed = {
+        **offsets.OFFSETS, **offsets.MACHINE_OFFSETS[machine.machine], **offsets.OPTIONAL_OFFSETS,
     }  # fmt: skip
-    others = {name for table in machine.MACHINE_OFFSETS.values() for name in table} - offsets.keys()
+    others = {name for table in offsets.MACHINE_OFFSETS.values() for name in table} - needed.keys()
     headers = "".join(path.read_text() for path in (REPO / "bpf/include").rglob("*.h"))
     used = set(re.findall(r"\bOFF_\w+", text + headers))
     made = set(re.findall(r"^#define (OFF_\w+)", text, re.MULTILINE))  # of others
-    assert used - others - made == offsets.keys()
-    sizes = {f"SIZE_{name.upper()}" for name in REQUEST["sizes"]} | machine.SIZES.keys()
+    assert used - others - made == needed.keys()
+    sizes = {f"SIZE_{name.upper()}" for name in REQUEST["sizes"]} | offsets.SIZES.keys()
     assert set(re.findall(r"\bSIZE_\w+", text)) == sizes
 
 
-def test_flags_of_this_kernel():
+def test_the_compilers_flags():
     flags = loader.compiler_flags(Path("/bpf"), {"forks": 7, "events": 16})
-    assert flags[:4] == ["-g0", "-I/bpf/include", "-DSIZE_FORKS=7", "-DSIZE_EVENTS=16"]
-    values = dict(flag[2:].split("=") for flag in flags if "=" in flag)
-    machine_offsets = loader.MACHINE_OFFSETS[platform.machine()]
-    assert values.keys() - loader.OPTIONAL_OFFSETS.keys() == {
-        "SIZE_FORKS", "SIZE_EVENTS", "PAGE_BYTES", "THREAD_BYTES", *loader.OFFSETS,
-        *machine_offsets, *loader.SIZES,
-    }  # fmt: skip
-    assert "OFF_TASK_STATE" in values  # no kernel is without
-    assert int(values["OFF_TASK_TGID"]) == int(values["OFF_TASK_PID"]) + 4
+    assert flags == [
+        "-g0", "-I/bpf/include", "-DSIZE_FORKS=7", "-DSIZE_EVENTS=16", *offsets.flags(),
+    ]  # fmt: skip
 
 
-class Types:
-    """A kernel that has these members, one 8 bytes after the other."""
-
-    def __init__(self, *places):
-        self.places = places
-
-    def offset(self, *where):
-        try:
-            return 8 * self.places.index(where)
-        except ValueError:
-            raise LookupError(where) from None
-
-
-@pytest.mark.parametrize(
-    ("places", "flags"),
-    [
-        ((), []),
-        ([("task_struct", "__state")], ["-DOFF_TASK_STATE=0"]),
-        ([("x", "y"), ("task_struct", "state")], ["-DOFF_TASK_STATE=8"]),
-        # The first of both, and once.
-        ([("task_struct", "state"), ("task_struct", "__state")], ["-DOFF_TASK_STATE=8"]),
-        (
-            [("task_io_accounting", "rchar"), ("task_io_accounting", "wchar"),
-             ("task_struct", "sched_info", "sched_info", "run_delay")],
-            ["-DOFF_TASK_RUN_DELAY=16", "-DOFF_IOAC_RCHAR=0", "-DOFF_IOAC_WCHAR=8"],
-        ),
-    ],
-)  # fmt: skip
-def test_members_that_a_kernel_may_not_have(places, flags):
-    assert loader.optional_flags(Types(*places)) == flags
-
-
-def test_what_needs_a_member_is_asked_of_the_kernel():
-    assert loader.NEEDED_BY.keys() <= loader.OPTIONAL_OFFSETS.keys()
-
-
-@pytest.mark.parametrize(
-    ("without", "absent"),
-    [
-        ((), set()),
-        (("OFF_TASK_RUN_DELAY",), {"run_delay_ns"}),  # CONFIG_SCHED_INFO
-        (("OFF_IOAC_RCHAR", "OFF_IOAC_WCHAR"), {"rchar", "wchar"}),  # CONFIG_TASK_XACCT
-        # CONFIG_TASK_IO_ACCOUNTING
-        (("OFF_IOAC_READ_BYTES", "OFF_IOAC_WRITE_BYTES"), {"read_bytes", "write_bytes"}),
-        (("OFF_UCOUNTS_RLIMIT",), {"queued"}),
-        (("OFF_MM_RSS_STAT_COUNT",), set()),  # the other way is there
-        (loader.OPTIONAL_OFFSETS, {
-            "run_delay_ns", "rchar", "wchar", "read_bytes", "write_bytes", "queued",
-        }),
-    ],
-)  # fmt: skip
-def test_what_a_kernel_does_not_keep_is_told(sockets, monkeypatch, without, absent):
+def test_what_this_kernel_does_not_keep_is_told(sockets, monkeypatch):
     ours, theirs = sockets
-    flags = [f"-D{name}=8" for name in loader.OPTIONAL_OFFSETS if name not in without]
-    # Names that begin as one that is not there.
-    flags += [f"-D{name}_TOO=8" for name in without]
-    monkeypatch.setattr(loader, "compiler_flags", lambda *_: flags)
+    monkeypatch.setattr(offsets, "flags", lambda: ["-DOFF_IOAC_RCHAR=8", "-DHAVE_GROUP_DEAD"])
     monkeypatch.setattr(loader, "hooks", lambda _: [])
     monkeypatch.setitem(sys.modules, "bcc", types.SimpleNamespace(BPF=lambda text, cflags: {}))
     for name in ("fill", "attach_all", "send_maps"):
@@ -390,7 +330,7 @@ def test_what_a_kernel_does_not_keep_is_told(sockets, monkeypatch, without, abse
             handoff.send(theirs, {"kind": kind}, [null.fileno()])
         handoff.send(theirs, {"kind": "done"}, [])
     loaded = handoff._receive(ours, 5)
-    assert loaded.absent == absent
+    assert loaded.absent == {"run_delay_ns", "read_bytes", "write_bytes", "queued"}
     loaded.close()
 
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from pidinfod.kernel import loader, pid_info
+from pidinfod.kernel import offsets, pid_info
 from pidinfod.kernel.pid_info import Swept
 from pidinfod.kernel.records import USE_FIELDS
 from pidinfod.metrics import use
@@ -350,6 +350,6 @@ def test_what_cannot_be_told_is_not_told(absent, gone):
     assert samples({"web": WEB}).keys() - samples({"web": WEB}, absent).keys() == gone
 
 
-@pytest.mark.parametrize("absent", [procfs.ABSENT, pid_info.ABSENT, *loader.NEEDED_BY.values()])
+@pytest.mark.parametrize("absent", [procfs.ABSENT, pid_info.ABSENT, *offsets.NEEDED_BY.values()])
 def test_what_is_absent_is_something(absent):
     assert {*absent} <= {*USE_FIELDS, *vars(Figures())}
