@@ -69,7 +69,7 @@ class Counter:
     help: str
     labels: tuple[Label, ...]
     entries: Callable[[int], int]  # that the map needs for so many groups
-    # The probes that count here, as kernel/loader.py names what they feed.
+    # The probes that count here, as kernel/hooks.py names what they feed.
     probes: tuple[str, ...]
     # What is dropped when there is no room; without one it is a detail of something counted.
     event: str | None = None

@@ -38,6 +38,7 @@ from bench import (
 
 from pidinfod.groups.rules import Rules
 from pidinfod.kernel import handoff, loader
+from pidinfod.kernel.hooks import KILL_CALLS, SYS_EXIT, choose
 from pidinfod.metrics.snapshot import Source
 from pidinfod.service import daemon
 from pidinfod.service.config import Config
@@ -89,8 +90,9 @@ def our_programs(request):
     )
     _, reader = daemon.follow(config, loaded, rules, source, Counter(), True)
     reader.start()
+    chosen = choose(request["kill_failures"])
     # An iterator is on no hook: it runs when it is read.
-    hooks = {hook.name: hook for hook in loader.hooks(request) if hook.kind != "iterator"}
+    hooks = {hook.name: hook for hook in chosen if hook.kind != "iterator"}
     probes = [probe for probe in loaded.probes if probe.attached and probe.name in hooks]
     for probe in probes:
         os.close(probe.link_fd)
@@ -120,7 +122,7 @@ def kill_tracepoints():
     """Empty programs: what other calls pay is not in them, but in the kernel."""
     text = "\n".join(
         f"TRACEPOINT_PROBE(syscalls, sys_{side}_{call.name}) {{ return 0; }}"
-        for call in loader.KILL_CALLS
+        for call in KILL_CALLS
         for side in ("enter", "exit")
     )
     bpf = compiled(text)
@@ -130,13 +132,13 @@ def kill_tracepoints():
 
 def ways_to_watch(request):
     """How the calls that send signals can be watched on this kernel, by name, and what holds it."""
-    hooks = [hook for hook in loader.hooks(request) if hook.feeds == "kill_calls"]
-    kprobes = [hook for hook in hooks if hook != loader.SYS_EXIT]
+    hooks = [hook for hook in choose(request["kill_failures"]) if hook.feeds == "kill_calls"]
+    kprobes = [hook for hook in hooks if hook != SYS_EXIT]
     folder = loader.bpf_folder()
     flags = loader.compiler_flags(folder, request["sizes"])
     bpf = compiled(loader.program_text(folder, request, hooks), flags)
     ours = loaded_by_bcc(bpf, hooks)
-    ways = {"raw sys_exit": partial(attached, {loader.SYS_EXIT: ours[loader.SYS_EXIT]})}
+    ways = {"raw sys_exit": partial(attached, {SYS_EXIT: ours[SYS_EXIT]})}
     if Path("/sys/kernel/tracing/events/syscalls").exists():
         ways["tracepoints"] = kill_tracepoints
     if kprobes:

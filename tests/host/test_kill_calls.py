@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("root")
 BEGINNING = """
 import ctypes, json, os, subprocess, sys
 from pidinfod.kernel import loader
+from pidinfod.kernel.hooks import RAW_TRACEPOINTS, SYS_EXIT, Hook
 from pidinfod.metrics.families import DETAILS
 from pidinfod.service import daemon
 from pidinfod.service.config import Config
@@ -28,11 +29,11 @@ os.environ["BCC_KERNEL_SOURCE"] = str(folder)
 from bcc import BPF
 
 request = daemon.request(Config())
-tracepoints = [loader.Hook("raw_tracepoint", name, name, name) for name in loader.RAW_TRACEPOINTS]
-kprobes = [loader.Hook("kprobe", "", "enter_kill_call", "kill_calls")]
+tracepoints = [Hook("raw_tracepoint", name, name, name) for name in RAW_TRACEPOINTS]
+kprobes = [Hook("kprobe", "", "enter_kill_call", "kill_calls")]
 
 def compiled(end="", without=()):
-    text = loader.program_text(folder, request, [*tracepoints, *kprobes, loader.SYS_EXIT]) + end
+    text = loader.program_text(folder, request, [*tracepoints, *kprobes, SYS_EXIT]) + end
     flags = loader.compiler_flags(folder, request["sizes"])
     return BPF(text=text, cflags=[flag for flag in flags if flag not in without])
 """

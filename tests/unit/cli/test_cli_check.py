@@ -11,7 +11,7 @@ import pytest
 
 from pidinfod.cli import check, status
 from pidinfod.groups.rules import Group
-from pidinfod.kernel import handoff, libbpf, loader, pid_info
+from pidinfod.kernel import handoff, hooks, libbpf, pid_info
 from pidinfod.kernel.handoff import Loaded, LoadError, Probe
 from pidinfod.metrics.families import FAMILIES
 from pidinfod.service.config import Config
@@ -39,14 +39,14 @@ def test_no_probes():
 
 
 @pytest.mark.parametrize(
-    "feeds", [*loader.RAW_TRACEPOINTS, "ft_calls", "kill_calls", loader.SWEEP.feeds]
+    "feeds", [*hooks.RAW_TRACEPOINTS, "ft_calls", "kill_calls", hooks.SWEEP.feeds]
 )
 def test_each_probe_feeds_something(feeds):
     assert check.fed_by(feeds)
 
 
 def test_all_is_fed_by_probes_that_there_are():
-    probes = {*loader.RAW_TRACEPOINTS, "ft_calls", "kill_calls"}
+    probes = {*hooks.RAW_TRACEPOINTS, "ft_calls", "kill_calls"}
     assert set(check.DEATHS) <= probes
     for family in FAMILIES:
         assert family.probes
