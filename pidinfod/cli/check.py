@@ -11,7 +11,6 @@ from pidinfod.cli import status, text
 from pidinfod.groups.rules import Rules
 from pidinfod.kernel import handoff, libbpf, pid_info
 from pidinfod.kernel.handoff import Loaded, Probe
-from pidinfod.kernel.sweep import FEEDS
 from pidinfod.metrics import program
 from pidinfod.metrics.exposition import declared_series
 from pidinfod.metrics.families import FAMILIES
@@ -26,7 +25,7 @@ DEATHS = ("sched_process_exit", "signal_generate", "mark_victim", "cgroup_mkdir"
 def fed_by(feeds: str) -> list[str]:
     """The metrics that a probe feeds."""
     names = [family.metric for family in FAMILIES if feeds in family.probes]
-    names += ["group_*", "zombies"] if feeds == FEEDS else []
+    names += ["group_*", "zombies"] if feeds == handoff.SWEEP else []
     return [*names, *(("deaths",) if feeds in DEATHS else ())]
 
 

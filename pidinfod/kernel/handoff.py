@@ -23,6 +23,8 @@ from typing import Any
 from pidinfod.kernel.libbpf import MapHandle
 
 MESSAGE_BYTES = 65536
+# What the iterator feeds. It is named here, as the daemon need not know of hooks to look for it.
+SWEEP = "sweep"
 
 
 class LoadError(Exception):

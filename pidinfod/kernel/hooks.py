@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pidinfod.kernel import pid_info
+from pidinfod.kernel import handoff, pid_info
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ RAW_TRACEPOINTS = (
 )  # fmt: skip
 
 # bcc and libbpf know the program of an iterator by its function's name.
-SWEEP = Hook("iterator", "task", "bpf_iter__task", "sweep")
+SWEEP = Hook("iterator", "task", "bpf_iter__task", handoff.SWEEP)
 
 SYS_EXIT = Hook("raw_tracepoint", "sys_exit", "sys_exit", "kill_calls")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pidinfod.kernel import libbpf
-from pidinfod.kernel.handoff import Loaded
+from pidinfod.kernel.handoff import SWEEP, Loaded
 from pidinfod.kernel.records import (
     SETTING,
     SIGNAL_SET,
@@ -21,7 +21,6 @@ from pidinfod.kernel.records import (
     USER,
 )  # fmt: skip
 
-FEEDS = "sweep"  # as kernel/loader.py names what the iterator feeds
 # Of one process: when it started, the group that it counts for, and what was found of it.
 PROCESS = ("start_ns", "visit", "visit_group", "cpu_ns", "resident_bytes", "descriptors", "signals")
 _PROCESS = USER.only(*PROCESS)
@@ -48,7 +47,7 @@ class Sweep:
     def __init__(self, loaded: Loaded) -> None:
         self._maps = loaded.maps
         (self._link, self.missing) = next(
-            ((probe.link_fd, probe.reason) for probe in loaded.probes if probe.feeds == FEEDS),
+            ((probe.link_fd, probe.reason) for probe in loaded.probes if probe.feeds == SWEEP),
             (None, "without probes"),
         )
         self._lock = threading.Lock()

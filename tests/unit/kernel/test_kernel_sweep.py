@@ -7,7 +7,7 @@ import pytest
 
 from pidinfod.groups.table import key_of
 from pidinfod.kernel import libbpf, sweep
-from pidinfod.kernel.handoff import Loaded, Probe
+from pidinfod.kernel.handoff import SWEEP, Loaded, Probe
 from pidinfod.kernel.records import (
     SETTING,
     SIGNAL_SET,
@@ -17,12 +17,12 @@ from pidinfod.kernel.records import (
     USE,
     USER,
 )  # fmt: skip
-from pidinfod.kernel.sweep import FEEDS, Found, Sweep
+from pidinfod.kernel.sweep import Found, Sweep
 
 LINK = 211
 PROBES = (
     Probe("raw_tracepoint:a", True, "", "a", 3, 5),
-    Probe("iterator:task", True, "", FEEDS, 7, LINK),
+    Probe("iterator:task", True, "", SWEEP, 7, LINK),
 )
 PENDING, BLOCKED = map(SIGNAL_SET.number, ("pending", "blocked"))
 
@@ -257,7 +257,7 @@ def test_one_at_a_time(world):
     [
         ((), "without probes"),
         (PROBES[:1], "without probes"),
-        ((*PROBES[:1], Probe("iterator:task", False, "no BTF", FEEDS)), "no BTF"),
+        ((*PROBES[:1], Probe("iterator:task", False, "no BTF", SWEEP)), "no BTF"),
     ],
 )
 def test_without_the_iterator(monkeypatch, probes, missing):
