@@ -46,7 +46,7 @@ class Sweep:
 
     def __init__(self, loaded: Loaded) -> None:
         self._maps = loaded.maps
-        (self._link, self.missing) = next(
+        (self._link, self.reason) = next(
             ((probe.link_fd, probe.reason) for probe in loaded.probes if probe.feeds == SWEEP),
             (None, "without probes"),
         )

@@ -345,7 +345,7 @@ class Source:
         """How processes are swept, and why not by what would be better."""
         if self._sweeps_in_kernel:
             return "bpf_iter", ""
-        why = self.sweep.missing or "not in the first PID namespace"
+        why = self.sweep.reason or "not in the first PID namespace"
         return "get_pid_info" if self._sweeps_by_call else "procfs", why
 
     def note_use(self, seconds: float) -> None:

@@ -253,21 +253,21 @@ def test_one_at_a_time(world):
 
 
 @pytest.mark.parametrize(
-    ("probes", "missing"),
+    ("probes", "reason"),
     [
         ((), "without probes"),
         (PROBES[:1], "without probes"),
         ((*PROBES[:1], Probe("iterator:task", False, "no BTF", SWEEP)), "no BTF"),
     ],
 )
-def test_without_the_iterator(monkeypatch, probes, missing):
+def test_without_the_iterator(monkeypatch, probes, reason):
     swept = Sweep(Loaded({}, probes))
-    assert (swept.is_there, swept.missing) == (False, missing)
+    assert (swept.is_there, swept.reason) == (False, reason)
     swept.refresh(0)  # is nothing
 
 
 def test_with_the_iterator(world):
-    assert (world.sweep.is_there, world.sweep.missing) == (True, "")
+    assert (world.sweep.is_there, world.sweep.reason) == (True, "")
 
 
 def test_single_processes(world):
