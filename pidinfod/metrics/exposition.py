@@ -88,5 +88,5 @@ class Collector(registry.Collector):
         declared = [group.name for group in source.rules.groups]
         return families(
             snapshot, source.loaded, declared, source.has_pid_info, self._memory,
-            source.sweeps_by[0], source.has_per_pid,
+            source.sweeps_by[0], source.wanted.any,
         )  # fmt: skip

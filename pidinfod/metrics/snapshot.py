@@ -127,6 +127,7 @@ class Source:
     ) -> None:
         self.loaded = loaded
         self.rules = rules
+        self.wanted = wanted
         self.has_pid_info = pid_info.is_supported()
         self._sweeps_by_call = self.has_pid_info
         self.sweep = Sweep(loaded)
@@ -142,7 +143,6 @@ class Source:
         self._past = Past()
         self._used = Totals()
         self._observed = Observed()
-        self._wanted = wanted
         self._per_pid = PerPid(wanted)
         self._processes: list[per_pid.Process] = []  # of the last sweep, where they are wanted
         self._boot_time = BootTime()
@@ -229,7 +229,7 @@ class Source:
         placed = read("placed_execs", self._placed_execs, None)
         found_in_kernel, groups = None, {}
         if self._sweeps_in_kernel:
-            found_in_kernel = read("sweep", partial(self.sweep.run, self._wanted.any), None)
+            found_in_kernel = read("sweep", partial(self.sweep.run, self.wanted.any), None)
         elif self._knows_pids:
             groups = read("processes", self._groups, {})
         # Names come after what they are of: the counts of an id that came in between would be
@@ -336,11 +336,6 @@ class Source:
         return self.sweep.is_there and self._is_in_first_namespace
 
     @property
-    def has_per_pid(self) -> bool:
-        """Whether single processes are told of."""
-        return self._wanted.any
-
-    @property
     def sweeps_by(self) -> tuple[str, str]:
         """How processes are swept, and why not by what would be better."""
         if self._sweeps_in_kernel:
@@ -376,7 +371,7 @@ class Source:
         placed = list(self._bounded(found, group_of))
         is_whole = errors == self._sweep_errors.total()
         self._used.update(self._observed.update(placed, is_whole))
-        if self._wanted.any:
+        if self.wanted.any:
             self._processes = [
                 per_pid.Process(one.pid, one.start_ns, group, one.use[0], one.resident_bytes, 0, 0)
                 for one, group in placed

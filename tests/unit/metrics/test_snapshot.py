@@ -394,7 +394,7 @@ def test_a_name_that_comes_while_the_kernel_sweeps_is_no_other(sweeping, monkeyp
         sweeping.users = {101: dict(visit_group=new)}
         sweeping.iterate(link)
 
-    sweeping.source._wanted = Wanted(memory=1)
+    sweeping.source.wanted = Wanted(memory=1)
     monkeypatch.setattr(libbpf, "iterate", iterate)
     snapshot = sweeping.source.take()
     assert by_group(snapshot) == {"new": 1}
@@ -473,7 +473,6 @@ def test_single_processes(kernel, proc, monkeypatch):
                   signals=13),
         103: dict(visit_group=WEB, resident_bytes=5),
     }  # fmt: skip
-    assert followed.source.has_per_pid
     ((found, _),) = followed.source.take().per_pid.processes
     assert found == (101, 3, "backup", 5, 7, 11, 13)
     # When the sweep fails, or what the groups are called is not known, none is told of.
@@ -484,13 +483,11 @@ def test_single_processes(kernel, proc, monkeypatch):
 
 def test_single_processes_of_a_group_without_probes(proc):
     source = source_of(proc, wanted=Wanted(groups=frozenset({"web"})))
-    assert source.has_per_pid
     assert [one[:3] for one, _ in source.take().per_pid.processes] == [(5, 0, "web")]
 
 
 def test_nobody_wants_single_processes(sweeping):
     sweeping.users = {101: dict(visit_group=WEB, resident_bytes=5)}
-    assert not sweeping.source.has_per_pid
     assert sweeping.source.take().per_pid.processes == []
     assert sweeping.source._processes == []  # as to read them takes time
 
