@@ -62,10 +62,11 @@ class Sweep:
     def _walk(self) -> None:
         assert self._link is not None
         self._number = self._number % 0xFFFFFFFF + 1
-        self._started = time.monotonic()
+        started = time.monotonic()
         number = self._number.to_bytes(4, "little")
         libbpf.update(self._maps["settings"], _NUMBER, number)
         libbpf.iterate(self._link)
+        self._started = started  # one that fails is none
 
     def refresh(self, seconds: float) -> None:
         """Have what processes used until now noted, unless that was done so many seconds ago.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sweep in the kernel, of maps without a kernel: what it takes of them, and when it walks."""
 
+import errno
 import threading
 
 import pytest
@@ -168,6 +169,18 @@ def test_a_sweep_refreshes(world):
     world.sweep.refresh(5)
     assert world.walks == [1]
     world.sweep.run()  # whatever there was
+    assert world.walks == [1, 2]
+
+
+def test_a_sweep_that_fails_refreshes_nothing(world):
+    def fail(number):
+        raise OSError(errno.EAGAIN, "iterator")
+
+    good, world.walk = world.walk, fail
+    with pytest.raises(OSError, match="iterator"):
+        world.sweep.refresh(5)
+    world.walk = good
+    world.sweep.refresh(5)
     assert world.walks == [1, 2]
 
 
