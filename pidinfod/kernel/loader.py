@@ -25,7 +25,7 @@ from pidinfod.kernel.hooks import SYS_EXIT, Hook
 # The program text, in this order; the first comes before what is made of the families.
 SOURCES = (
     "common", "groups", "processes", "use", "kill_calls", "ft_calls", "deaths", "delivery",
-    "signals", "lifecycle", "cgroups", "sweep",
+    "signals", "lifecycle", "cgroups", "figures", "sweep",
 )  # fmt: skip
 
 BPF_PROG_TYPE_TRACING = 26  # include/uapi/linux/bpf.h
