@@ -26,13 +26,10 @@ static __always_inline void count_kill_call(u32 call, s32 signal, long result)
 	}
 }
 
-/* A call's arguments two and three, as user space passed them. */
-struct user_call {
-	s32 second;
-	s32 third;
-	bool is_32bit;
-};
-
+/*
+ * The arguments two and three, as user space passed them, and which ABI the call is of. The
+ * registers are those of read_registers().
+ */
 #if defined(__x86_64__) || defined(__TARGET_ARCH_x86)
 #define X32_BIT		0x40000000
 #define TS_COMPAT	0x0002	/* arch/x86/include/asm/thread_info.h */
@@ -44,14 +41,22 @@ static __always_inline long read_registers(struct pt_regs *regs, struct pt_regs 
 	return user->orig_ax & ~X32_BIT;
 }
 
-static __always_inline void read_call(struct pt_regs *user, struct user_call *call)
+static __always_inline s32 second_of(struct pt_regs *user, bool is_32bit)
+{
+	return is_32bit ? user->cx : user->si;
+}
+
+static __always_inline s32 third_of(struct pt_regs *user, bool is_32bit)
+{
+	return user->dx;
+}
+
+static __always_inline bool is_32bit_call(void)
 {
 	u32 status = 0;
 
 	READ_MEMBER(status, bpf_get_current_task(), OFF_THREAD_INFO_STATUS);
-	call->is_32bit = status & TS_COMPAT;
-	call->second = call->is_32bit ? user->cx : user->si;
-	call->third = user->dx;
+	return status & TS_COMPAT;
 }
 #else
 #define THREAD_INFO_32BIT	BIT(22)	/* arch/arm64/include/asm/thread_info.h: TIF_32BIT */
@@ -66,14 +71,22 @@ static __always_inline long read_registers(struct pt_regs *regs, struct pt_regs 
 	return number;
 }
 
-static __always_inline void read_call(struct pt_regs *user, struct user_call *call)
+static __always_inline s32 second_of(struct pt_regs *user, bool is_32bit)
+{
+	return user->regs[1];
+}
+
+static __always_inline s32 third_of(struct pt_regs *user, bool is_32bit)
+{
+	return user->regs[2];
+}
+
+static __always_inline bool is_32bit_call(void)
 {
 	u64 flags = 0;
 
 	READ_MEMBER(flags, bpf_get_current_task(), OFF_THREAD_INFO_FLAGS);
-	call->is_32bit = flags & THREAD_INFO_32BIT;
-	call->second = user->regs[1];
-	call->third = user->regs[2];
+	return flags & THREAD_INFO_32BIT;
 }
 #endif
 

@@ -177,6 +177,20 @@ static __always_inline bool is_handled(void *task, u32 signal)
 	return handler > 1;	/* SIG_IGN */
 }
 
+/* As read_ids(); many a program signals itself, and then nothing need be read. */
+static __always_inline void ids_of_target(void *target, u32 *tid, u32 *tgid)
+{
+	u64 current_ids;
+
+	if (target != (void *)bpf_get_current_task()) {
+		read_ids(target, tid, tgid);
+		return;
+	}
+	current_ids = bpf_get_current_pid_tgid();
+	*tid = current_ids;
+	*tgid = current_ids >> 32;
+}
+
 /*
  * On the raw tracepoint: timers raise signals in interrupts, in which the program of a
  * classic one is skipped when the interrupted task is in another program.
@@ -193,7 +207,7 @@ int signal_generate(struct raw_tracepoint *ctx)
 	u64 info = ctx->args[1];
 
 	see(SEEN_SIGNAL_GENERATED);
-	read_ids(task, &tid, &tgid);
+	ids_of_target(task, &tid, &tgid);
 	key.signal = signal;
 	key.origin = signal_origin(signal, info, signal_code(info), task);
 	key.result = ctx->args[4];

@@ -137,34 +137,34 @@ def _entry_text(function: str, body: str, argument: str | None = None) -> str:
 
 
 def _kill_calls_text() -> str:
-    """What counts a system call that is done, if it is one of the six by its number."""
+    """What counts a system call that is done, if it is one of the six by its number. One that has
+    sent a signal is not counted; which ABI it is of need not be read for that."""
     native, compat = (("x86_64", "x32"), ("i386",)) if IS_X86 else (("arm64",), ("arm",))
-
-    def numbers_of(call: KillCall, abis: Iterable[str]) -> list[int]:
-        return [number for abi in abis if (number := getattr(call, abi))]
-
-    def cases(abis: Iterable[str]) -> str:
-        return "".join(
-            f"\t\tcase {number}:\n"
-            f"\t\t\tkill = CALL_{call.name.upper()};\n\t\t\tsignal = call.{call.signal};\n"
-            "\t\t\tbreak;\n"
-            for call in KILL_CALLS
-            for number in numbers_of(call, abis)
-        )
-
-    numbers = sorted({n for call in KILL_CALLS for n in numbers_of(call, (*native, *compat))})
+    signals: dict[int, list[str]] = {}  # what may be the signal, by number
+    cases: dict[bool, list[str]] = {False: [], True: []}  # by whether of 32 bits
+    for call in KILL_CALLS:
+        for is_32bit, abis in ((False, native), (True, compat)):
+            signal = f"{call.signal}_of(&registers, {str(is_32bit).lower()})"
+            for number in filter(None, (getattr(call, abi) for abi in abis)):
+                signals.setdefault(number, []).append(signal)
+                cases[is_32bit].append(
+                    f"\t\tcase {number}:\n\t\t\tkill = CALL_{call.name.upper()};\n"
+                    f"\t\t\tsignal = {signal};\n\t\t\tbreak;\n"
+                )
+    sent = "".join(
+        f"\tcase {number}:\n\t\tis_sent = {' && '.join(found)};\n\t\tbreak;\n"
+        for number, found in sorted(signals.items())
+    )
+    other = "\t\tdefault:\n\t\t\treturn 0;\n\t\t}\n"
     return (
         "static __always_inline int kill_call_done(struct pt_regs *regs, long result)\n{\n"
         "\tstruct pt_regs registers;\n"
         "\tlong number = read_registers(regs, &registers);\n"
-        "\tstruct user_call call = {};\n"
-        "\ts32 signal = 0;\n\tu32 kill = 0;\n\n"
-        f"\tif ({' && '.join(f'number != {number}' for number in numbers)})\n\t\treturn 0;\n"
-        "\tread_call(&registers, &call);\n"
-        "\tif (call.is_32bit) {\n\t\tswitch (number) {\n"
-        f"{cases(compat)}\t\tdefault:\n\t\t\treturn 0;\n\t\t}}\n"
-        "\t} else {\n\t\tswitch (number) {\n"
-        f"{cases(native)}\t\tdefault:\n\t\t\treturn 0;\n\t\t}}\n\t}}\n"
+        "\tbool is_sent;\n\ts32 signal;\n\tu32 kill;\n\n"
+        f"\tswitch (number) {{\n{sent}\tdefault:\n\t\treturn 0;\n\t}}\n"
+        "\tif (is_sent && result >= 0)\n\t\treturn 0;\n"
+        f"\tif (is_32bit_call()) {{\n\t\tswitch (number) {{\n{''.join(cases[True])}{other}"
+        f"\t}} else {{\n\t\tswitch (number) {{\n{''.join(cases[False])}{other}\t}}\n"
         "\tcount_kill_call(kill, signal, result);\n\treturn 0;\n}\n"
     )
 

@@ -189,24 +189,37 @@ def test_entries_read_the_signal_from_its_register(machine, choose):
 
 def test_calls_are_picked_by_their_numbers(machine):
     text = machine.entries_text([machine.SYS_EXIT])
-    compat, native = re.search(r"is_32bit\) \{(.*?)\} else \{(.*)", text, re.DOTALL).groups()
-    case = re.compile(r"case (\d+):\s+kill = CALL_(\w+);\s+signal = call\.(\w+);\s+break;")
-    expected = {"native": {}, "compat": {}}
+    sent, compat, native = re.search(
+        r"switch \(number\) \{(.*?)is_32bit_call\(\)\) \{(.*?)\} else \{(.*)", text, re.DOTALL
+    ).groups()
+    expected = {"false": {}, "true": {}}  # by whether of 32 bits
     columns = ("x86_64", "i386") if machine.machine == X86 else ("arm64", "arm")
     for call in hooks.KILL_CALLS:
-        for abi, column in zip(expected, columns, strict=True):
-            expected[abi][str(getattr(call, column))] = (call.name.upper(), SIGNAL_IS[call.name])
+        for is_32bit, column in zip(expected, columns, strict=True):
+            number = str(getattr(call, column))
+            expected[is_32bit][number] = (call.name.upper(), SIGNAL_IS[call.name])
     if machine.machine == X86:
         # x32 has numbers of its own for calls that have a 32-bit siginfo.
         for number, name in (("524", "rt_sigqueueinfo"), ("536", "rt_tgsigqueueinfo")):
-            expected["native"][number] = (name.upper(), SIGNAL_IS[name])
-    for abi, body in (("native", native), ("compat", compat)):
-        assert {number: rest for number, *rest in case.findall(body)} == {
-            number: list(rest) for number, rest in expected[abi].items()
+            expected["false"][number] = (name.upper(), SIGNAL_IS[name])
+    for is_32bit, body in (("false", native), ("true", compat)):
+        case = re.compile(
+            r"case (\d+):\s+kill = CALL_(\w+);"
+            rf"\s+signal = (\w+)_of\(&registers, {is_32bit}\);\s+break;"
+        )
+        assert {number: tuple(rest) for number, *rest in case.findall(body)} == expected[is_32bit]
+        assert body.count("case ") == len(expected[is_32bit])
+    # What has sent a signal in whichever ABI is left at once, and so are all others.
+    found = dict(re.findall(r"case (\d+):\s+is_sent = (.*?);\s+break;", sent))
+    assert {number: set(signal.split(" && ")) for number, signal in found.items()} == {
+        number: {
+            f"{calls[number][1]}_of(&registers, {is_32bit})"
+            for is_32bit, calls in expected.items() if number in calls
         }
-    # Others are left at once.
-    passed = re.search(r"if \((number != .*)\)\n", text)[1]
-    assert set(re.findall(r"\d+", passed)) == expected["native"].keys() | expected["compat"].keys()
+        for number in expected["false"].keys() | expected["true"].keys()
+    }  # fmt: skip
+    assert sent.count("case ") == len(found)
+    assert "default:\n\t\treturn 0;" in sent
 
 
 def numbers(*headers):
