@@ -57,6 +57,6 @@ run-host: setup
 
 .PHONY: bench
 bench: setup
-	@set -e; venv=$$(deploy/setup); for bench in calls probes start server scrape; do \
+	@set -e; venv=$$(deploy/setup); for bench in calls probes start server scrape ways; do \
 		$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" PYTHONPATH="$(CURDIR)" \
 			$$venv/bin/python3 tests/bench/$$bench.py; done

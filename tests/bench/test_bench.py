@@ -73,3 +73,9 @@ def test_scrape(root):
     assert re.search(r"ratio \d+\.\d+ \(wanted", found["against"])
     assert re.search(r"ratio \d+\.\d+ \(wanted", found["threads"])
     assert re.search(r"\d+\.\d+% of a CPU", found["idle"])
+
+
+def test_ways(lab):
+    found = rows("ways", "--lab", lab.name)
+    for name in ("iterator", "get_pid_info", "procfs"):
+        assert re.search(r"\d+\.\d\d ms, +\d+\.\d times the iterator's", found[name])
