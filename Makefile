@@ -55,8 +55,10 @@ stop:
 run-host: setup
 	@$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" deploy/run-host
 
+# All, or those that are named: make bench BENCH=scale, which writes the picture in README anew.
+BENCH ?= calls probes start server ways scale
 .PHONY: bench
 bench: setup
-	@set -e; venv=$$(deploy/setup); for bench in calls probes start server scrape; do \
+	@set -e; venv=$$(deploy/setup); for bench in $(BENCH); do \
 		$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" PYTHONPATH="$(CURDIR)" \
 			$$venv/bin/python3 tests/bench/$$bench.py; done

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
+IN_GUEST = "/root/bench"
+# A service may have fewer tasks than a benchmark needs by default.
+UNIT = ("systemd-run", "--quiet", "--pipe", "--wait", "-p", "TasksMax=infinity")
 
 
 def parser(method):
@@ -66,3 +69,15 @@ def quiet_guest(name):
     finally:
         if is_own:
             lab(name, "down", check=False)
+
+
+def in_guest(guest, benchmark, program, *args):
+    """Have a benchmark of this folder measure there, by a program that is built."""
+    lab(guest, "exec", "--", "mkdir", "-p", f"{IN_GUEST}/tests")
+    for part in ("pidinfod", "bpf", "tests/bench"):
+        lab(guest, "copy", REPO / part, f"lab:{IN_GUEST}/{part}")
+    lab(guest, "copy", program, f"lab:{IN_GUEST}/program")
+    lab(
+        guest, "exec", "--", *UNIT, "env", f"PYTHONPATH={IN_GUEST}", "python3",
+        f"{IN_GUEST}/tests/bench/{benchmark}", "--program", f"{IN_GUEST}/program", *args,
+    )  # fmt: skip

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench import build, lab, parser, quiet_guest, say_method
+from bench import UNIT, build, lab, parser, quiet_guest, say_method
 
 PROCESSES, QUICK_PROCESSES = 5003, 503
 
@@ -25,10 +25,8 @@ def measure(name, quick):
         program = Path(folder) / "pid_info"
         build("tests/bench/src/pid_info.c", program, quick)
         lab(name, "copy", program, "lab:/root/pid_info")
-    # A service may have fewer tasks than that by default.
-    unit = ("systemd-run", "--quiet", "--pipe", "--wait", "-p", "TasksMax=infinity")
     processes = str(QUICK_PROCESSES if quick else PROCESSES)
-    return guest("/root/pid_info", "one") + guest(*unit, "/root/pid_info", "sweep", processes)
+    return guest("/root/pid_info", "one") + guest(*UNIT, "/root/pid_info", "sweep", processes)
 
 
 def main():

@@ -26,15 +26,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from bench import (
-    REPO,
-    build,
-    interleaved,
-    lab,
-    parser,
-    quiet_guest,
-    say_method,
-)  # fmt: skip
+from bench import build, in_guest, interleaved, parser, quiet_guest, say_method
 
 from pidinfod.groups.rules import Rules
 from pidinfod.kernel import handoff, loader
@@ -45,7 +37,6 @@ from pidinfod.service.config import Config
 
 ROUNDS, WAY_ROUNDS = 101, 9
 WANTED = {"ignored": 1.6, "handled": 3.2, "life": 1.3}
-IN_GUEST = "/root/bench"
 
 
 def compiled(text, flags=()):
@@ -204,20 +195,6 @@ def measure(program, quick):
     print(f"getppid  {alone:9.0f} ns, {costs}")
 
 
-def measure_in_guest(name, program, quick):
-    """Have this file do it there."""
-    with quiet_guest(name) as guest:
-        lab(guest, "exec", "--", "mkdir", "-p", f"{IN_GUEST}/tests")
-        for part in ("pidinfod", "bpf", "tests/bench"):
-            lab(guest, "copy", REPO / part, f"lab:{IN_GUEST}/{part}")
-        lab(guest, "copy", program, f"lab:{IN_GUEST}/program")
-        lab(
-            guest, "exec", "--", "env", f"PYTHONPATH={IN_GUEST}", "python3",
-            f"{IN_GUEST}/tests/bench/probes.py", "--program", f"{IN_GUEST}/program",
-            *(["--quick"] if quick else []),
-        )  # fmt: skip
-
-
 def main():
     options = parser(__doc__)
     options.add_argument("--lab", metavar="NAME", help="measure in this guest, which is up")
@@ -230,7 +207,8 @@ def main():
         if not args.program:
             build("tests/bench/src/probe_cost.c", program, args.quick)
         if args.lab:
-            measure_in_guest(args.lab, program, args.quick)
+            with quiet_guest(args.lab) as guest:
+                in_guest(guest, "probes.py", program, *(["--quick"] if args.quick else []))
         else:
             measure(program, args.quick)
 

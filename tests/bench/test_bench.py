@@ -2,6 +2,7 @@
 """Each benchmark runs whole, in its quick form, and prints the rows of its table. Of times
 nothing is asked: this machine is not quiet while tests run."""
 
+import json
 import os
 import re
 import subprocess
@@ -66,10 +67,32 @@ def test_server(root):
     assert sum(counts.values()) == 200
 
 
-def test_scrape(root):
-    found = rows("scrape")
-    for name in ("pidinfod", "process-exporter", "lean", "psutil"):
-        assert re.search(r"threads each +\d+\.\d ms", found[name])
-    assert re.search(r"ratio \d+\.\d+ \(wanted", found["against"])
-    assert re.search(r"ratio \d+\.\d+ \(wanted", found["threads"])
+def test_ways(lab):
+    found = rows("ways", "--lab", lab.name)
+    for name in ("iterator", "get_pid_info", "procfs"):
+        assert re.search(r"\d+\.\d\d ms, +\d+\.\d times the iterator's", found[name])
+
+
+EXPORTERS = ("pidinfod", "pidinfod, all groups", "process-exporter")
+
+
+def test_scale(root, tmp_path):
+    """Its rows are those of the file beside the picture, which tells of all contestants."""
+    found = rows("scale", "--output", str(tmp_path))
+    told = json.loads((tmp_path / "scale.json").read_text())
+    assert [row["who"] for row in told["rows"]] == [*EXPORTERS, "psutil"] * 4
+    for row in told["rows"]:
+        assert row["ms"] > 0, row
+        assert row["cpu_ms"] > 0, row
+        assert row["threads"] > row["processes"] > 10, row
+        is_exporter = row["who"] in EXPORTERS
+        for field in ("bytes", "series", "resident_mb"):
+            assert bool(row[field]) == is_exporter, row
+    assert told["exponents"].keys() == {*EXPORTERS, "psutil"}
+    picture = (tmp_path / "scale.svg").read_text()
+    for who, exponent in told["exponents"].items():
+        assert f">{who}: n^{exponent:.2f}<" in picture
+    assert "series" in found["processes"]
     assert re.search(r"\d+\.\d+% of a CPU", found["idle"])
+    for wanted in ("process-exporter", "psutil", "memory", "pidinfod,"):
+        assert re.search(r" = \d+\.\d+ \(wanted: ", found[wanted])
