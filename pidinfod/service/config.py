@@ -40,7 +40,7 @@ class Config:
     listen: tuple[str, int] = ("127.0.0.1", 10548)
     procfs: Path = Path("/proc")
     max_groups: int = 1024
-    shown_groups: int = 40  # that have series of their own beside the declared ones
+    shown_groups: int = 80  # that have series of their own beside the declared ones
     group_ttl: int = 300  # seconds without a process, after which a group's series go
     deaths: int = 4096  # remembered at most
     deaths_over_http: bool = False  # told over TCP, too, where nobody knows who asks

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("root")
 ALIVE = GONE = 250
 MOST_SERIES, MOST_BYTES = 2500, 250_000
 # As deploy/config/config.yml has it; "kernel" and "other" come on top.
-SHOWN = 40
+SHOWN = 80
 FORKS = 3
 DEFAULTS = "share_seconds: 0\n"
 DECLARED = "groups:\n" + "".join(f"- {{name: d-{i}, comm: [d-{i}]}}\n" for i in range(40))
