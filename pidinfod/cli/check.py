@@ -62,7 +62,7 @@ def sweep(config: Config, loaded: Loaded) -> list[str]:
         loaded, Rules(config.groups), config.procfs, config.group_ttl, config.max_groups,
         config.shown_groups,
     )  # fmt: skip
-    by, why = source.sweeps_by
+    by, why = source.sweeper.way
     lines = [f"Processes are swept by {by}" + (f", as: {text.printable(why)}" if why else "")]
     if loaded.absent:
         lines.append(f"The kernel does not keep: {', '.join(sorted(loaded.absent))}")

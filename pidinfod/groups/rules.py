@@ -155,6 +155,7 @@ class Rules:
         self, groups: Sequence[Group], on_slow: Callable[[], None] = lambda: None
     ) -> None:
         self.groups = tuple(groups)
+        self.names = tuple(group.name for group in groups)
         self._conditions = [_conditions(group, on_slow) for group in groups]
         used = {name for group in groups for name in CONDITIONS if getattr(group, name)}
         # The members of Facts that matching looks at.

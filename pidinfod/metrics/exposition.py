@@ -85,8 +85,7 @@ class Collector(registry.Collector):
 
     def _families(self, snapshot: Snapshot) -> Iterator[Metric]:
         source = self._source
-        declared = [group.name for group in source.rules.groups]
         return families(
-            snapshot, source.loaded, declared, source.has_pid_info, self._memory,
-            source.sweeps_by[0], source.wanted.any,
+            snapshot, source.loaded, source.rules.names, source.has_pid_info, self._memory,
+            source.sweeper.way[0], source.sweeper.wanted.any,
         )  # fmt: skip

@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-import logging
 import struct
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pidinfod.deaths.ledger import Ledger
-from pidinfod.groups.names import GroupNames, label_of_comm
-from pidinfod.groups.placement import Placer, read_facts
+from pidinfod.groups.names import GroupNames
+from pidinfod.groups.placement import Placer
 from pidinfod.groups.rules import Rules
 from pidinfod.groups.table import GroupTable
 from pidinfod.kernel import libbpf, pid_info
@@ -24,34 +22,27 @@ from pidinfod.kernel.boot_time import BootTime
 from pidinfod.kernel.events import Reader
 from pidinfod.kernel.handoff import Loaded
 from pidinfod.kernel.libbpf import RunStats
-from pidinfod.kernel.pid_info import Swept
-from pidinfod.kernel.records import FIXED_GROUP, PLACEMENT, PROCESS
-from pidinfod.kernel.sweep import Found, Sweep
+from pidinfod.kernel.records import FIXED_GROUP
 from pidinfod.metrics import per_pid
 from pidinfod.metrics.families import DETAILS, DROPS, FAMILIES
+from pidinfod.metrics.parts import Parts
 from pidinfod.metrics.past import Past
 from pidinfod.metrics.per_pid import PerPid, Wanted
 from pidinfod.metrics.places import Places
-from pidinfod.metrics.processes import ProcessCounts, count_processes, of_kernel
+from pidinfod.metrics.processes import ProcessCounts
 from pidinfod.metrics.program import family_maps
 from pidinfod.metrics.recycling import Recycler
 from pidinfod.metrics.schema import EVENTS, Series
+from pidinfod.metrics.sweeping import NO_WISH, Looked, Sweeper
 from pidinfod.metrics.unseen import Unseen
-from pidinfod.metrics.use import NOTHING, Observed, Totals, Use
-from pidinfod.proc import procfs
+from pidinfod.metrics.use import NOTHING, Use
 
-log = logging.getLogger("pidinfod")
-
-T = TypeVar("T")
 K = TypeVar("K")
 
 # Maps whose entries are counted beside those of the families.
 COUNTED_MAPS = ("processes", "placements", "groups", "swept_signals", "ft_inflight")
 
-NO_PIDS, NO_WISH = per_pid.Shown(), Wanted()
-
-_GROUP = PROCESS.only("exec_id", "group")
-_PLACED = PLACEMENT.only("exec_id", "group")
+NO_PIDS = per_pid.Shown()
 
 
 @dataclass(frozen=True)
@@ -84,31 +75,6 @@ class Snapshot:
     seconds: Mapping[str, float] = field(default_factory=dict)  # of each part
 
 
-class Parts:
-    """Reads parts one after the other. A part that fails costs itself, and is counted."""
-
-    def __init__(self) -> None:
-        self.failures: Counter[str] = Counter()
-        self.failed: set[str] = set()  # at their last reading
-        self.seconds: dict[str, float] = {}
-
-    def read(self, name: str, function: Callable[[], T], missing: Any) -> T:
-        """What the function returns, or `missing` when it raises."""
-        start = time.perf_counter()
-        self.failures[name] += 0
-        try:
-            found = function()
-            self.failed.discard(name)
-            return found
-        except Exception as error:
-            self.failures[name] += 1
-            self.failed.add(name)
-            log.error("reading %s: %s", name, error or type(error).__name__)
-            return missing  # type: ignore[no-any-return]
-        finally:
-            self.seconds[name] = time.perf_counter() - start
-
-
 class Source:
     """Where snapshots come from; safe for several threads.
 
@@ -127,24 +93,14 @@ class Source:
     ) -> None:
         self.loaded = loaded
         self.rules = rules
-        self.wanted = wanted
+        self.sweeper = Sweeper(loaded, rules, proc, max_groups, wanted)
         self.has_pid_info = pid_info.is_supported()
-        self._sweeps_by_call = self.has_pid_info
-        self.sweep = Sweep(loaded)
-        self._knows_pids = True
-        self._is_in_first_namespace = True
-        self._proc = proc
         self._group_ttl = group_ttl
-        self._max_groups = max_groups
         self._lock = threading.Lock()
         self._parts = Parts()
-        self._sweep_errors: Counter[str] = Counter()
         self._places = Places(shown_groups, group_ttl)
         self._past = Past()
-        self._used = Totals()
-        self._observed = Observed()
         self._per_pid = PerPid(wanted)
-        self._processes: list[per_pid.Process] = []  # of the last sweep, where they are wanted
         self._boot_time = BootTime()
         self._followed: Followed | None = None
 
@@ -164,13 +120,10 @@ class Source:
         """
         recycler = Recycler(
             self.loaded, table, FAMILIES, self._past, self._group_ttl, reader.drain,
-            self._give_back_use,
+            self.sweeper.give_back,
         )  # fmt: skip
         unseen = Unseen(self.loaded) if is_in_first_namespace else None
-        self._knows_pids = knows_pids
-        self._is_in_first_namespace = is_in_first_namespace
-        # Rather the /proc that knows the PIDs than a call that does not.
-        self._sweeps_by_call &= is_in_first_namespace or not knows_pids
+        self.sweeper.see(knows_pids, is_in_first_namespace)
         self._followed = Followed(table, ledger, placer, reader, recycler, unseen)
 
     def tidy(self) -> None:
@@ -190,27 +143,26 @@ class Source:
             values = self._with_probes(self._followed) if self._followed else self._without()
             return Snapshot(
                 **values,
-                sweep_errors=dict(self._sweep_errors),
+                sweep_errors=dict(self.sweeper.errors),
                 failures=dict(self._parts.failures),
                 failed=frozenset(self._parts.failed),
                 seconds=dict(self._parts.seconds),
             )
 
     def _without(self) -> dict[str, Any]:
-        read = self._parts.read
-        swept = read("sweep", partial(self._sweep, self._group_by_rules), None)
-        return self._told_of(swept, live=frozenset())
+        return self._told_of(self.sweeper.tell(self._parts, Looked(), None), live=frozenset())
 
     def _told_of(self, swept: ProcessCounts | None, live: Set[str]) -> dict[str, Any]:
         """What a snapshot has of a sweep, or of one that failed. `live` are groups with ids."""
         self._give_places(swept.groups.keys() if swept else frozenset(), live)
         boot_time = self._boot_time.now()
-        used, others = self._used.split(live | self._places.shown)
+        used, others = self.sweeper.used(live | self._places.shown)
         return {
             "processes": swept,
             "used": used,
             "used_by_others": others,
-            "per_pid": self._per_pid.choose(self._processes, boot_time) if swept else NO_PIDS,
+            "per_pid": self._per_pid.choose(self.sweeper.processes, boot_time)
+            if swept else NO_PIDS,
             "boot_time": boot_time,
             "shown": self._places.shown,
             "waiting": self._places.waiting,
@@ -227,15 +179,11 @@ class Source:
             for name in family_maps()
         }
         placed = read("placed_execs", self._placed_execs, None)
-        found_in_kernel, groups = None, {}
-        if self._sweeps_in_kernel:
-            found_in_kernel = read("sweep", partial(self.sweep.run, self.wanted.any), None)
-        elif self._knows_pids:
-            groups = read("processes", self._groups, {})
+        looked = self.sweeper.look(self._parts)
         # Names come after what they are of: the counts of an id that came in between would be
         # of "other" this once, and then gone from there.
         table = read("groups", followed.table.names, None)
-        names = table or GroupNames()
+        names = GroupNames() if table is None else table
         past = self._past.counts()
         counts = {}
         for family in FAMILIES:
@@ -243,7 +191,7 @@ class Source:
             # Counts of groups without their names would all be of "other".
             if None in found or (table is None and family.group_labels):
                 continue
-            series = family.first(self._declared)
+            series = family.first(self.rules.names)
             for counted in filter(None, found):
                 _add(series, family.decode(counted, names))
             _add(series, past.get(family.name, {}))
@@ -253,13 +201,7 @@ class Source:
         elif "execs" in counts:
             for group, count in placed.items():
                 _add(counts["execs"], {(names[group],): count})
-        if found_in_kernel is not None:
-            swept = self._of_kernel(found_in_kernel, names) if table else None
-        elif self._sweeps_in_kernel:
-            swept = None
-        else:
-            group_of = partial(self._known_group, groups if table else {}, names)
-            swept = read("sweep", partial(self._sweep, group_of), None)
+        swept = self.sweeper.tell(self._parts, looked, table)
         entries = {name: len(found) for name, found in raw.items() if found is not None}
         for name in COUNTED_MAPS:
             number = read(f"entries of {name}", partial(libbpf.count_entries, maps[name]), None)
@@ -277,12 +219,8 @@ class Source:
             "deaths": (followed.ledger.recorded, len(followed.ledger)),
             "misses": dict(followed.placer.misses),
             # Who has a place keeps it while the names cannot be read.
-            **self._told_of(swept, table.live if table else self._places.shown),
+            **self._told_of(swept, self._places.shown if table is None else table.live),
         }
-
-    @property
-    def _declared(self) -> list[str]:
-        return [group.name for group in self.rules.groups]
 
     def _array(self, name: str, names: Sequence[K]) -> dict[K, int]:
         counts = libbpf.read_percpu_array(self.loaded.maps[name])
@@ -299,99 +237,8 @@ class Source:
         records = libbpf.read_records(placed, struct.Struct("=Q"))
         return {group: count for group, (count,) in records}
 
-    def _groups(self) -> dict[int, int]:
-        """Group id by process: a placement holds for the program that was looked at."""
-        placements = {
-            tgid: (exec_id, group)
-            for tgid, (exec_id, group) in libbpf.read_records(
-                self.loaded.maps["placements"], _PLACED
-            )
-        }
-        found = {}
-        for tgid, (exec_id, group) in libbpf.read_records(self.loaded.maps["processes"], _GROUP):
-            if exec_id and tgid in placements:
-                placed_exec_id, placed = placements[tgid]
-                group = placed if placed_exec_id == exec_id else group
-            found[tgid] = group
-        return found
-
-    def _known_group(self, groups: Mapping[int, int], names: GroupNames, process: Swept) -> str:
-        if process.pid in groups:
-            return names[groups[process.pid]]
-        return self._group_by_rules(process)
-
-    def _group_by_rules(self, process: Swept) -> str:
-        """The group of a process that the probes do not know."""
-        if process.is_kernel:
-            return "kernel"
-        comm = process.comm.encode()
-        facts, _ = read_facts(self._proc / str(process.pid), comm, self.rules.needs)
-        place = self.rules.place(facts)
-        if place is not None:
-            return self.rules.groups[place].name
-        return label_of_comm(process.comm, self._declared)
-
-    @property
-    def _sweeps_in_kernel(self) -> bool:
-        return self.sweep.is_there and self._is_in_first_namespace
-
-    @property
-    def sweeps_by(self) -> tuple[str, str]:
-        """How processes are swept, and why not by what would be better."""
-        if self._sweeps_in_kernel:
-            return "bpf_iter", ""
-        why = self.sweep.reason or "not in the first PID namespace"
-        return "get_pid_info" if self._sweeps_by_call else "procfs", why
-
-    def note_use(self, seconds: float) -> None:
-        """Have what processes used until now noted, unless that was done so many seconds ago.
-        Raises OSError."""
-        if self._sweeps_in_kernel:
-            self.sweep.refresh(seconds)
-
-    def _give_back_use(self, group: int, name: str) -> None:
-        if self._sweeps_in_kernel:
-            self._used.give_back(name, self.sweep.take_past(group))
-
-    def _of_kernel(self, found: Found, names: GroupNames) -> ProcessCounts:
-        counts, used = of_kernel(found, names, self.loaded.absent)
-        self._used.update(used)
-        self._processes = [
-            per_pid.Process(pid, start_ns, names[group], *figures)
-            for pid, (start_ns, _, group, *figures) in found.processes.items()
-        ]
-        return counts
-
-    def _sweep(self, group_of: Callable[[Swept], str]) -> ProcessCounts:
-        if self._sweeps_by_call:
-            found, absent = pid_info.sweep(), pid_info.ABSENT
-        else:
-            found, absent = procfs.sweep(self._proc, self._sweep_errors), procfs.ABSENT
-        errors = self._sweep_errors.total()
-        placed = list(self._bounded(found, group_of))
-        is_whole = errors == self._sweep_errors.total()
-        self._used.update(self._observed.update(placed, is_whole))
-        if self.wanted.any:
-            self._processes = [
-                per_pid.Process(one.pid, one.start_ns, group, one.use[0], one.resident_bytes, 0, 0)
-                for one, group in placed
-            ]
-        return count_processes(placed, absent)
-
-    def _bounded(
-        self, found: Iterable[Swept], group_of: Callable[[Swept], str]
-    ) -> Iterator[tuple[Swept, str]]:
-        """Each process and its group; the names beyond `max_groups` are "other"."""
-        names = {*FIXED_GROUP.names, *self._declared}
-        for process in found:
-            group = group_of(process)
-            if group not in names and len(names) >= self._max_groups:
-                group = "other"
-            names.add(group)
-            yield process, group
-
     def _give_places(self, present: Set[str], live: Set[str]) -> None:
-        always = {*FIXED_GROUP.names, *self._declared}
+        always = {*FIXED_GROUP.names, *self.rules.names}
         self._places.update(always, present, live, time.monotonic())
 
     def _run_stats(self) -> dict[str, RunStats]:

@@ -158,7 +158,7 @@ def follow(config: Config, loaded: Loaded, rules: Rules, source: Source, misses:
     paths.walk()
     table = GroupTable(loaded)
     proc = config.procfs if knows_pids else None
-    placer = Placer(rules, loaded, proc, misses, source.note_use)
+    placer = Placer(rules, loaded, proc, misses, source.sweeper.note_use)
     if knows_pids:
         try:
             placer.place_running()

@@ -287,7 +287,7 @@ def test_registering_reads_nothing_and_knows_all_names(collector, kernel):
 
 def test_single_processes_are_known_where_they_are_wanted(collector):
     described = {family.name for family in collector.describe()}
-    collector.source.wanted = Wanted()
+    collector.source.sweeper.wanted = Wanted()
     gone = described - {family.name for family in collector.describe()}
     assert gone == {name.removesuffix("_total") for name in PER_PID_FAMILIES}
 

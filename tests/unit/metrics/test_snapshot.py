@@ -33,14 +33,11 @@ from pidinfod.metrics.per_pid import Shown, Wanted
 from pidinfod.metrics.processes import STATES
 from pidinfod.metrics.program import family_maps
 from pidinfod.metrics.schema import EVENTS
-from pidinfod.metrics.snapshot import COUNTED_MAPS, NO_WISH, Parts, Source
+from pidinfod.metrics.snapshot import COUNTED_MAPS, Source
+from pidinfod.metrics.sweeping import NO_WISH
 from pidinfod.proc import procfs
+from tests.support.recorded import a_host, add, remove
 
-PF_KTHREAD = 0x00200000
-STATUS = (
-    "Name:\tx\nUid:\t11\t13\t17\t19\nSigQ:\t3/7919\nSigPnd:\t0000000000000000\n"
-    "ShdPnd:\t0000000000000000\nSigBlk:\t0000000000000000\n"
-)
 GROUPS = (Group("web", comm=("nginx",)), Group("backup", exe=("^/usr/bin/rsync$",)))
 WEB, BACKUP = 2, 3
 
@@ -51,31 +48,9 @@ def stock(monkeypatch):
     monkeypatch.setattr(pid_info, "is_supported", lambda: False)
 
 
-def add(proc, pid, comm, exe="/usr/bin/true", flags=0, state="S", ppid=1, faults=0):
-    folder = proc / str(pid)
-    folder.mkdir(exist_ok=True)
-    fields = [state, ppid, 0, 0, 0, 0, flags, faults, *[0] * 9, 1, *[0] * 30]
-    (folder / "stat").write_text(f"{pid} ({comm}) {' '.join(map(str, fields))}\n")
-    (folder / "status").write_text(STATUS)
-    (folder / "exe").unlink(missing_ok=True)
-    (folder / "exe").symlink_to(exe)
-    return folder
-
-
 @pytest.fixture
 def proc(tmp_path):
-    folder = tmp_path / "proc"
-    folder.mkdir()
-    add(folder, 2, "kthreadd", flags=PF_KTHREAD, ppid=0)
-    add(folder, 23, "kworker/0:1", flags=PF_KTHREAD, ppid=2, state="I")
-    add(folder, 1, "init", ppid=0)
-    add(folder, 5, "nginx")
-    add(folder, 7, "rsync", "/usr/bin/rsync", state="R")
-    add(folder, 11, "bash")
-    add(folder, 13, "bash", ppid=11, state="Z")
-    add(folder, 17, "web")
-    add(folder, 19, "kernel")
-    return folder
+    return a_host(tmp_path / "proc")
 
 
 def by_group(snapshot):
@@ -124,95 +99,12 @@ def test_without_probes(proc):
     assert (snapshot.counts, snapshot.deaths, snapshot.misses) == ({}, None, None)
 
 
-def test_what_was_used_without_probes(proc):
-    """What ended is not lost, and is told as long as its group is."""
-    source = source_of(proc)
-    for faults, expected in ((7, 7), (11, 11), (9, 11)):
-        add(proc, 5, "nginx", faults=faults)
-        assert used(source.take(), "min_flt") == {"web": expected}
-    for file in (proc / "5").iterdir():
-        file.unlink()
-    (proc / "5").rmdir()
-    assert used(source.take(), "min_flt") == {"web": 11}
-    add(proc, 29, "nginx", faults=13)
-    assert used(source.take(), "min_flt") == {"web": 24}
-
-
-def test_by_the_call(proc, monkeypatch):
-    source = source_of(proc)
-    source._sweeps_by_call = True
-    one = pid_info.Swept(5, 1, "S", "nginx", 1, 0, False, 0, 0, 0, 7919, (3,) * len(USE_FIELDS))
-    monkeypatch.setattr(pid_info, "sweep", lambda: iter([one]))
-    snapshot = source.take()
-    assert (by_group(snapshot), snapshot.processes.absent) == ({"web": 1}, pid_info.ABSENT)
-    assert used(snapshot, "rchar") == {"web": 3}
-    assert source.sweeps_by == ("get_pid_info", "without probes")
-
-
-def test_what_cannot_be_read_is_counted(proc):
-    (proc / "5/stat").write_text("5 (nginx)\n")
-    (proc / "7/stat").unlink()
-    (proc / "7/stat").mkdir()
-    source = source_of(proc)
-    for times in (1, 2):
-        snapshot = source.take()
-        assert snapshot.sweep_errors == {"EBADMSG": times, "EISDIR": times}
-        assert snapshot.failed == frozenset()
-        assert by_group(snapshot)["web"] == 0
-        assert by_group(snapshot)["bash"] == 2
-
-
-def test_a_state_that_no_kernel_has_is_counted(proc):
-    add(proc, 5, "nginx", state="K")
-    snapshot = source_of(proc).take()
-    assert (snapshot.sweep_errors, snapshot.failed) == ({"EBADMSG": 1}, frozenset())
-    assert (by_group(snapshot)["web"], by_group(snapshot)["bash"]) == (0, 2)
-
-
-def test_one_that_could_not_be_read_is_not_counted_anew(proc):
-    """Nor is another, which could be read all the time; what is not there any more is forgotten
-    when all can be read again."""
-    source = source_of(proc)
-    add(proc, 5, "nginx", faults=7)
-    add(proc, 11, "bash", faults=100)
-    assert used(source.take(), "min_flt") == {"web": 7, "bash": 100}
-    for times in (1, 2):
-        (proc / "5/stat").write_text("5 (nginx)\n")
-        add(proc, 11, "bash", faults=100 + times)
-        assert used(source.take(), "min_flt") == {"web": 7, "bash": 100 + times}
-    for file in (proc / "7").iterdir():
-        file.unlink()
-    (proc / "7").rmdir()
-    source.take()
-    assert len(source._observed._seen) == 9
-    add(proc, 5, "nginx", faults=9)
-    # Whether a sweep is whole is of itself: the errors of those before do not count.
-    snapshot = source.take()
-    assert used(snapshot, "min_flt") == {"web": 9, "bash": 102}
-    assert snapshot.sweep_errors == {"EBADMSG": 3}
-    assert len(source._observed._seen) == 8
-
-
-def test_names_beyond_max_groups_are_other(proc):
-    for pid in range(100, 173):
-        add(proc, pid, f"name{pid}")
-    for most in (5, 7, 16):
-        groups = by_group(source_of(proc, max_groups=most).take())
-        assert len(groups.keys() | {"kernel", "other", "web", "backup"}) == most
-        assert groups["other"] > 0
-        assert sum(groups.values()) == 9 + 73
-        # Those that are declared are always told apart.
-        assert (groups["kernel"], groups["web"], groups["backup"]) == (2, 1, 1)
-
-
 def test_the_memory_of_groups_that_were_here_is_bounded_in_time(proc, monkeypatch):
     clock = 1000.0
     monkeypatch.setattr("pidinfod.metrics.snapshot.time.monotonic", lambda: clock)
     source = source_of(proc)
     assert "init" in source.take().shown
-    for file in (proc / "1").iterdir():
-        file.unlink()
-    (proc / "1").rmdir()
+    remove(proc, 1)
     clock += 61
     assert "init" in source.take().shown
     clock += 1
@@ -258,22 +150,6 @@ def test_a_sweep_that_fails_costs_no_place_and_nothing_that_was_used(proc, tmp_p
     assert used(source.take(), "min_flt") == {"bash": 7}
 
 
-def test_parts():
-    parts = Parts()
-    assert parts.read("one", lambda: 7, None) == 7
-    assert parts.read("two", lambda: 1 // 0, "missing") == "missing"
-    assert parts.read("three", lambda: {}["x"], None) is None
-    assert parts.failed == {"two", "three"}
-    assert parts.failures == {"one": 0, "two": 1, "three": 1}
-    assert parts.seconds.keys() == {"one", "two", "three"}
-    # A part has failed until it is read again: others, read at other times, say nothing of it.
-    assert parts.read("two", lambda: 11, "missing") == 11
-    assert parts.failed == {"three"}
-    assert parts.failures["two"] == 1
-    with pytest.raises(SystemExit):
-        parts.read("four", lambda: exec("raise SystemExit"), None)
-
-
 class Followed:
     """A source with probes. `swept` and `users` are what the iterator finds: fields by group, and
     by process."""
@@ -294,7 +170,7 @@ class Followed:
         self.table = GroupTable(self.loaded)
         self.source = source_of(proc, loaded=self.loaded, **rest)
         misses = Counter(dict.fromkeys(MISSES, 0))
-        placer = Placer(self.source.rules, self.loaded, proc, misses, self.source.note_use)
+        placer = Placer(self.source.rules, self.loaded, proc, misses, self.source.sweeper.note_use)
         self.records = []
         reader = Reader(self.loaded.ring_fd, {1: self.records.append})
         self.ledger = Ledger()
@@ -355,7 +231,7 @@ def test_a_sweep_in_the_kernel(sweeping):
     sweeping.past(WEB, rchar=7)
     sweeping.past(BACKUP, rchar=11)
     sweeping.past(3 + bash, rchar=13)  # stands for no name
-    assert sweeping.source.sweeps_by == ("bpf_iter", "")
+    assert sweeping.source.sweeper.way == ("bpf_iter", "")
     snapshot = sweeping.source.take()
     assert (snapshot.failed, snapshot.sweep_errors) == (frozenset(), {})
     assert by_group(snapshot) == {"web": 3, "bash": 1}
@@ -394,16 +270,16 @@ def test_a_name_that_comes_while_the_kernel_sweeps_is_no_other(sweeping, monkeyp
         sweeping.users = {101: dict(visit_group=new)}
         sweeping.iterate(link)
 
-    sweeping.source.wanted = Wanted(memory=1)
+    sweeping.source.sweeper.wanted = Wanted(memory=1)
     monkeypatch.setattr(libbpf, "iterate", iterate)
     snapshot = sweeping.source.take()
     assert by_group(snapshot) == {"new": 1}
     assert used(snapshot, "rchar") == {"new": 5}
-    assert [one.group for one in sweeping.source._processes] == ["new"]
+    assert [one.group for one in sweeping.source.sweeper.processes] == ["new"]
 
 
 def test_what_the_kernel_does_not_keep_is_absent(sweeping):
-    sweeping.source.loaded = replace(sweeping.loaded, absent=frozenset({"rchar", "wchar"}))
+    sweeping.source.sweeper._loaded = replace(sweeping.loaded, absent=frozenset({"rchar", "wchar"}))
     assert sweeping.source.take().processes.absent == {"rchar", "wchar"}
 
 
@@ -489,16 +365,16 @@ def test_single_processes_of_a_group_without_probes(proc):
 def test_nobody_wants_single_processes(sweeping):
     sweeping.users = {101: dict(visit_group=WEB, resident_bytes=5)}
     assert sweeping.source.take().per_pid.processes == []
-    assert sweeping.source._processes == []  # as to read them takes time
+    assert sweeping.source.sweeper.processes == []  # as to read them takes time
 
 
 def test_what_was_used_is_noted_where_the_kernel_sweeps(sweeping, followed, monkeypatch):
     walks = []
     monkeypatch.setattr(libbpf, "iterate", walks.append)
     for seconds in (5, 3600, -1):  # there was none, it was just now, it is at once
-        sweeping.source.note_use(seconds)
+        sweeping.source.sweeper.note_use(seconds)
     assert walks == [sweeping.link] * 2
-    followed.source.note_use(-1)
+    followed.source.sweeper.note_use(-1)
     assert len(walks) == 2
 
 
@@ -510,18 +386,18 @@ def test_outside_of_the_first_namespace_the_kernel_is_not_asked(sweeping, monkey
         sweeping.table, sweeping.ledger, source._followed.placer, source._followed.reader,
         is_in_first_namespace=False,
     )  # fmt: skip
-    assert source.sweeps_by == ("procfs", "not in the first PID namespace")
+    assert source.sweeper.way == ("procfs", "not in the first PID namespace")
     snapshot = source.take()
     assert (snapshot.failed, by_group(snapshot)["init"]) == (frozenset(), 1)
-    source.note_use(-1)
+    source.sweeper.note_use(-1)
     gone = sweeping.table.own_group(b"gone")
     sweeping.past(gone, rchar=7)
-    source._give_back_use(gone, "gone")
+    source.sweeper.give_back(gone, "gone")
     assert sweeping.kernel.content(sweeping.maps["past_use"])[key_of(gone)] == USE.pack(rchar=7)
 
 
 def test_why_not_by_the_kernel(followed):
-    assert followed.source.sweeps_by == ("procfs", "without probes")
+    assert followed.source.sweeper.way == ("procfs", "without probes")
 
 
 def test_with_probes(followed):
@@ -727,12 +603,12 @@ def test_pids_that_mean_others(followed):
 def test_whom_a_namespace_of_its_own_asks(followed, knows_pids, is_first, by_call):
     """With the host's /proc, that one; what system calls say of PIDs is of other processes."""
     source = followed.source
-    source._sweeps_by_call = True
+    source.sweeper._is_by_call = True
     source.follow(
         followed.table, followed.ledger, source._followed.placer, source._followed.reader,
         knows_pids, is_first,
     )  # fmt: skip
-    assert source._sweeps_by_call == by_call
+    assert source.sweeper._is_by_call == by_call
     assert (source._followed.unseen is not None) == is_first
 
 

@@ -75,7 +75,7 @@ def test_the_placer_may_ask_for_a_sweep(kernel, tmp_path, knows_pids):
     loaded, rules, proc = kernel.load(), Rules(()), tree(tmp_path)
     source = Source(loaded, rules, proc, 60, 64, 40)
     daemon.follow(Config(procfs=proc), loaded, rules, source, Counter(), knows_pids)
-    assert source._followed.placer._note_use == source.note_use
+    assert source._followed.placer._note_use == source.sweeper.note_use
 
 
 class Thread:
