@@ -5,7 +5,7 @@ Method: 100, 1,000 and 10,000 processes of 20, 200 and 200 names, then five thre
 kernel of this machine; all that run there count. In turn, nine rounds, five with the threads: a
 scrape of the daemon and one of prometheus-process-exporter, as Prometheus asks (gzip), both
 grouping by name, until the last byte; and nine fields of every process by psutil. The daemon
-makes each answer anew: as it is configured by default, where 40 names have series of their own, and
+makes each answer anew: as it is configured by default, where 80 names have series of their own, and
 with series for all names, as process-exporter has, whose own settings are its defaults. The medians
 count. CPU is what a scrape takes of it by the scheduler's account of all threads, psutil's by its
 own. The memory is what is resident after the last scrape. The exponent b is that of
