@@ -18,8 +18,11 @@ from tests.support.daemon import SHARED, TESTED
 from tests.support.machine import declaring
 
 CONFIG = REPO / "deploy/prometheus/prometheus.yml"
+RULES = REPO / "deploy/prometheus/rules.yml"
 DASHBOARD = REPO / "deploy/grafana/host-overview.json"
 INTERVAL = 2  # seconds between scrapes
+MINUTE = f"{4 * INTERVAL}s"  # of the rules, which count on a scrape each 15 s
+GROUP = "bash"  # declared: some panels are of those alone, or of what is 0 but for a moment
 
 
 def panels():
@@ -28,22 +31,37 @@ def panels():
             for target in panel["targets"]]  # fmt: skip
 
 
+def recorded():
+    """The names that the rules record."""
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return {rule["record"] for group in groups for rule in group["rules"]}
+
+
 @pytest.fixture(scope="module")
 def prometheus(lab, tmp_path_factory):
-    """With the project's configuration, pointed at the lab, which has a declared group: some
-    panels are of those alone, or of what is 0 but for a moment."""
-    lab.configure(TESTED, SHARED, declaring("bash"))
+    """With the project's configuration and rules, pointed at the lab, which has a declared group;
+    all goes faster."""
+    lab.configure(TESTED, SHARED, declaring(GROUP))
+    folder = tmp_path_factory.mktemp("prometheus")
     config = yaml.safe_load(CONFIG.read_text())
     config["global"]["scrape_interval"] = f"{INTERVAL}s"
     target = urllib.parse.urlsplit(lab.metrics_url).netloc
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [target]
-    with support.prometheus(tmp_path_factory.mktemp("prometheus"), config) as server:
+    rules = re.sub(r"\b1m\b", MINUTE, RULES.read_text())
+    (folder / RULES.name).write_text(rules)
+    with support.prometheus(folder, config) as server:
         yield server
     lab.configure(TESTED, SHARED)
 
 
 def test_configuration_is_good():
     subprocess.run(["promtool", "check", "config", CONFIG], check=True)
+
+
+def test_rules_count_each_event_once():
+    rules = REPO / "tests/deploy/rules.yml"
+    done = subprocess.run(["promtool", "test", "rules", rules], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_metrics_are_well_formed(lab):
@@ -97,3 +115,16 @@ def test_scrape_has_the_metrics_that_the_dashboard_names(lab):
     names = {name for name, _ in lab.scrape()}
     used = {word for _, expr in panels() for word in re.findall(r"pidinfod_\w+", expr)}
     assert used <= names
+
+
+def test_rules_count_the_first_of_a_kind(lab, prometheus):
+    before = lab.scrape().value("pidinfod_exits_total", group=GROUP, status="SIGALRM")
+    assert before == 0
+    lab.exec("bash", "-c", "for one in 1 2 3; do bash -c 'kill -ALRM $$'; done; :")
+    time.sleep(8 * INTERVAL)
+    exits, sent = sorted(recorded())
+    for selector in (
+        f'{exits}{{group="{GROUP}", reason="signaled", status="SIGALRM"}}',
+        f'{sent}{{sender="{GROUP}", target="{GROUP}", signal="SIGALRM"}}',
+    ):
+        assert [value for _, value in prometheus.query(f"sum_over_time({selector}[2m])")] == [3]
