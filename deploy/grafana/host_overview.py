@@ -3,56 +3,31 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import dashboard, prometheus, table, timeseries
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import DataSourceRef
-
-SOURCE = DataSourceRef(type_val="prometheus", uid="${source}")
-HOST = 'instance=~"$instance"'
-FULL, HALF = 24, 12
-
-
-def query(expression: str, legend: str) -> prometheus.Dataquery:
-    return prometheus.Dataquery().expr(expression).legend_format(legend).datasource(SOURCE)
-
-
-def graph(
-    title: str, description: str, unit: str, *queries: tuple[str, str]
-) -> timeseries.Panel:
-    """A panel of lines; each query is an expression and its legend."""
-    panel = (
-        timeseries.Panel()
-        .title(title)
-        .description(description)
-        .unit(unit)
-        .min(0)
-        .datasource(SOURCE)
-        .height(8)
-        .span(HALF)
-    )
-    for number, (expression, legend) in enumerate(queries):
-        panel = panel.with_target(query(expression, legend).ref_id(chr(ord("A") + number)))
-    return panel
-
-
-def rate(metric: str, by: str, matchers: str = "") -> str:
-    selector = f"{HOST}, {matchers}" if matchers else HOST
-    return f"sum by ({by}) (rate(pidinfod_{metric}{{{selector}}}[$__rate_interval]))"
+from grafana_foundation_sdk.builders import dashboard, table
+from panels import (
+    EXITS,
+    GROUP_BOARD,
+    HALF,
+    HOST,
+    HOST_BOARD,
+    SENT,
+    SOURCE,
+    bars,
+    board,
+    graph,
+    happened,
+    link,
+    quantiles,
+    query,
+    rate,
+    show,
+)
 
 
 def not_shown(event: str, family: str) -> tuple[str, str]:
     """What groups without series of their own count of an event."""
     seen = rate("events_seen_total", "job", f'event="{event}"')
     return f"clamp_min({seen} - {rate(family, 'job')}, 0)", "groups not shown"
-
-
-def quantiles(histogram: str, by: str) -> tuple[tuple[str, str], ...]:
-    """Median and 99th percentile of a histogram, by a label."""
-    buckets = rate(f"{histogram}_bucket", f"{by}, le")
-    return (
-        (f"histogram_quantile(0.5, {buckets})", f"{{{{{by}}}}} median"),
-        (f"histogram_quantile(0.99, {buckets})", f"{{{{{by}}}}} 99 %"),
-    )
 
 
 def build() -> dashboard.Dashboard:
@@ -129,10 +104,9 @@ def build() -> dashboard.Dashboard:
             (rate("signals_generated_total", "signal, result"), "{{signal}} {{result}}"),
             not_shown("signal_generated", "signals_generated_total"),
         ),
-        graph(
-            "Signals sent by processes", "Who signals whom: sender and target group.", "ops",
-            (rate("signals_generated_total", "sender, target", 'origin="user"'),
-             "{{sender}} to {{target}}"),
+        bars(
+            "Signals sent by processes", "Who signals whom: sender and target group.",
+            (happened(SENT, "sender, target"), "{{sender}} to {{target}}"),
         ),
         graph(
             "Signals waiting for delivery", "From generation to delivery; long ones were blocked "
@@ -143,10 +117,10 @@ def build() -> dashboard.Dashboard:
             "signal 0, which only asks, is not among them.", "ops",
             (rate("kill_failures_total", "errno, sender"), "{{sender}} {{errno}}"),
         ),
-        graph(
+        bars(
             "Killed", "Processes ended by a signal or the OOM killer, by group. `pidinfod deaths` "
-            "on the host tells who did it.", "ops",
-            (rate("exits_total", "group, status", 'reason!="exited"'), "{{group}} {{status}}"),
+            "on the host tells who did it.",
+            (happened(EXITS, "group, status", 'reason!="exited"'), "{{group}} {{status}}"),
         ),
         graph(
             "Shutdowns", "From SIGTERM to the exit, by declared group.", "s",
@@ -181,30 +155,11 @@ def build() -> dashboard.Dashboard:
             (rate("degraded_total", "what"), "{{what}}"),
         ),
     ]  # fmt: skip
-    board = (
-        dashboard.Dashboard("pidinfod: host overview")
-        .uid("pidinfod-host")
-        .description("Processes, signals, forks and exits of a host.")
-        .tags(["pidinfod"])
-        .refresh("15s")
-        .time("now-30m", "now")
-        .with_variable(
-            dashboard.DatasourceVariable("source").label("Data source").type("prometheus")
-        )
-        .with_variable(
-            dashboard.QueryVariable("instance")
-            .label("Host")
-            .datasource(SOURCE)
-            .query("label_values(pidinfod_build_info, instance)")
-            .include_all(True)
-            .all_value(".*")
-            .multi(True)
-        )
-    )
-    for panel in panels:
-        board = board.with_panel(panel)
-    return board
+    return board(
+        "pidinfod: host overview", HOST_BOARD, "Processes, signals, forks and exits of a host.",
+        panels,
+    ).link(link("One group", GROUP_BOARD))  # fmt: skip
 
 
 if __name__ == "__main__":
-    print(JSONEncoder(sort_keys=True, indent=2).encode(build().build()))
+    show(build())
