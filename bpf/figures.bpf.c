@@ -187,15 +187,14 @@ static __always_inline u64 limit_of(void *signal, u32 which)
 	return limit;
 }
 
-static __always_inline u64 sweep_descriptors(struct swept *found, void *files, void *signal)
+static __always_inline void sweep_descriptors(struct swept *found, u64 count, void *signal)
 {
-	u64 count = count_descriptors(files), limit = limit_of(signal, RLIMIT_NOFILE), ratio;
+	u64 limit = limit_of(signal, RLIMIT_NOFILE), ratio;
 
 	found->descriptors += count;
 	ratio = limit ? (count << 32) / limit : 0;
 	if (ratio > found->descriptors_ratio)
 		found->descriptors_ratio = ratio;
-	return count;
 }
 
 /* The order in the kernel's enum of counters: include/linux/mm_types_task.h. */
@@ -321,25 +320,33 @@ static __always_inline void sweep_process(struct swept *found, u32 group, void *
 
 /*
  * Memory and descriptors are those of the process: the first thread that has them tells
- * them. A thread of the kernel may borrow somebody's memory.
+ * them. Whether it is this one.
  */
-static __always_inline void sweep_shared(struct swept *found, struct user *user, void *task,
-					 void *signal, bool is_kernel, u32 sweep)
+static __always_inline bool read_descriptors(struct user *user, void *task, u32 sweep)
 {
-	void *mm = NULL, *files = NULL;
+	void *files = NULL;
 
-	if (user->told_memory != sweep && !is_kernel) {
-		LOAD_MEMBER(mm, task, OFF_TASK_MM);
-		if (mm) {
-			user->told_memory = sweep;
-			user->resident_bytes = sweep_memory(found, mm);
-		}
-	}
-	if (user->told_descriptors != sweep) {
-		LOAD_MEMBER(files, task, OFF_TASK_FILES);
-		if (files) {
-			user->told_descriptors = sweep;
-			user->descriptors = sweep_descriptors(found, files, signal);
-		}
-	}
+	if (user->told_descriptors == sweep)
+		return false;
+	LOAD_MEMBER(files, task, OFF_TASK_FILES);
+	if (!files)
+		return false;
+	user->told_descriptors = sweep;
+	user->descriptors = count_descriptors(files);
+	return true;
+}
+
+/* A thread of the kernel may borrow somebody's memory. */
+static __always_inline void sweep_shared_memory(struct swept *found, struct user *user, void *task,
+						bool is_kernel, u32 sweep)
+{
+	void *mm = NULL;
+
+	if (user->told_memory == sweep || is_kernel)
+		return;
+	LOAD_MEMBER(mm, task, OFF_TASK_MM);
+	if (!mm)
+		return;
+	user->told_memory = sweep;
+	user->resident_bytes = sweep_memory(found, mm);
 }

@@ -178,6 +178,7 @@ int bpf_iter__task(struct task_iteration *ctx)
 	struct user *user = NULL;
 	struct swept *found;
 	u64 start_ns = 0;
+	bool has_descriptors = false;
 
 	sweep = settings.lookup(&place);
 	if (!task || !sweep || !scratch)
@@ -196,16 +197,21 @@ int bpf_iter__task(struct task_iteration *ctx)
 		if (is_life_of(process, start_ns) && !process->is_use_unknown)
 			user = user_of(tgid, process);
 	}
-	if (user)
+	if (user) {
+		/* First: the verifier walks the bitmap once for each way that leads there. */
+		has_descriptors = read_descriptors(user, task, *sweep);
 		sweep_use(tgid, process, user, task, leader, signal, *sweep, scratch);
+	}
 	/* What it is counts for the group that it is in now, which may be another one already. */
 	found = swept_of(group, *sweep);
 	if (!found)
 		return 0;
 	state = state_of(task);
 	count_state(found->threads, state);
+	if (user && has_descriptors)
+		sweep_descriptors(found, user->descriptors, signal);
 	if (user)
-		sweep_shared(found, user, task, signal, group == GROUP_KERNEL, *sweep);
+		sweep_shared_memory(found, user, task, group == GROUP_KERNEL, *sweep);
 	if (task == leader)
 		sweep_process(found, group, leader, signal, state, start_ns, *sweep);
 	return 0;
