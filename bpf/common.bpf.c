@@ -108,7 +108,8 @@ static __always_inline u32 declared_or_other(u32 group);
  * The same without a call, for the iterator: the verifier knows the type of its task, and of
  * what its members point to. As there, what cannot be read is 0. It must be one member, of
  * 4 or 8 bytes: several at once have no type, and before 6.2 nor have those of an array of
- * atomic_long_t.
+ * atomic_long_t. A pointer that is under RCU must be compared with NULL before what it
+ * points to is loaded: where clang built the kernel, the verifier knows which are.
  */
 #define LOAD_MEMBER(value, base, offset)						\
 	((value) = (typeof(value))(sizeof(value) == sizeof(u64) ?			\

@@ -165,6 +165,8 @@ static __always_inline u64 count_descriptors(void *files)
 	if (!scratch)
 		return 0;
 	LOAD_MEMBER(table, files, OFF_FILES_FDT);
+	if (!table)
+		return 0;
 	LOAD_MEMBER(most, table, OFF_FDTABLE_MAX_FDS);
 	LOAD_MEMBER(open, table, OFF_FDTABLE_OPEN_FDS);
 	words = most / WORD_BITS;
@@ -244,6 +246,8 @@ static __always_inline void sweep_unreaped(void *leader, u32 sweep)
 	u32 tgid = 0;
 
 	LOAD_MEMBER(parent, leader, OFF_TASK_REAL_PARENT);
+	if (!parent)
+		return;
 	LOAD_MEMBER(tgid, parent, OFF_TASK_TGID);
 	found = swept_of(group_of(tgid, parent), sweep);
 	if (found)
@@ -286,7 +290,8 @@ static __always_inline void sweep_signals(struct swept *found, u32 group, void *
 	sweep_signal_set(group, blocked, SET_BLOCKED, sweep);
 #ifdef OFF_UCOUNTS_RLIMIT
 	LOAD_MEMBER(cred, leader, OFF_TASK_REAL_CRED);
-	LOAD_MEMBER(counts, cred, OFF_CRED_UCOUNTS);
+	if (cred)
+		LOAD_MEMBER(counts, cred, OFF_CRED_UCOUNTS);
 	READ_MEMBER(queued, counts, OFF_UCOUNTS_RLIMIT + UCOUNT_SIGPENDING * sizeof(u64));
 	limit = limit_of(signal, RLIMIT_SIGPENDING);
 	/* Compared without a division; a limit of 2^31 is none. */
