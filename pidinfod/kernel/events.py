@@ -53,6 +53,7 @@ class Reader(threading.Thread):
             self.drain()
         with self._taking:
             self._ring.close()
+        os.close(self._wake_fd)
 
     def drain(self) -> bool:
         """Take the records that are there, for STRETCH_SECONDS at most; whether all were taken.
@@ -68,7 +69,7 @@ class Reader(threading.Thread):
             self._taking.release()
 
     def stop(self) -> None:
-        self._stop_asked.set()
-        os.eventfd_write(self._wake_fd, 1)
+        if not self._stop_asked.is_set():
+            self._stop_asked.set()
+            os.eventfd_write(self._wake_fd, 1)
         self.join()
-        os.close(self._wake_fd)

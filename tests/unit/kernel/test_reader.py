@@ -131,14 +131,20 @@ def test_no_name_of_the_thread_is_ours():
 def test_a_quiet_reader_stops_at_once(started, monkeypatch):
     monkeypatch.setattr(events, "QUIET_SECONDS", 3600.0)
     monkeypatch.setattr(events, "LATE_SECONDS", 3600.0)
-    reader = started([], {})
+    taken = threading.Event()
+    reader = started([record(0, 1)], {0: lambda raw: taken.set()})
     reader.start()
-    reader.stop()
+    assert taken.wait(5)
+    time.sleep(0.1)  # until it waits again
+    stopping = threading.Thread(target=reader.stop, daemon=True)
+    stopping.start()
+    stopping.join(5)
     assert not reader.is_alive()
 
 
-def test_records_that_follow_untold_are_taken(started, kernel):
+def test_records_that_follow_untold_are_taken(started, kernel, monkeypatch):
     """The ring is readable once, for the first of them."""
+    monkeypatch.setattr(events, "QUIET_SECONDS", 3600.0)
     first, second = threading.Event(), threading.Event()
     took = {record(0, 1): first, record(0, 2): second}
     reader = started([record(0, 1)], {0: lambda raw: took[raw].set()})
