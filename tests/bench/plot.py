@@ -35,7 +35,8 @@ def draw(found, path):
                 f"{who}: n^{found['exponents'][who]:.2f}", (x[-1], y[-1]), (12, above),
                 textcoords="offset points", va="center", color=colour, annotation_clip=False,
             )  # fmt: skip
-        axes.plot([], [], "o", color="0.4", mfc="white", label="with 50,000 threads")
+        label = f"with {threaded['threads']:,} threads"
+        axes.plot([], [], "o", color="0.4", mfc="white", label=label)
         axes.set_xlim(left=100)
         axes.legend(framealpha=1, edgecolor="white")
         for of in (axes.xaxis, axes.yaxis):

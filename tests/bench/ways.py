@@ -35,7 +35,7 @@ def measure(program, quick):
     """Print the rows."""
     processes = QUICK_PROCESSES if quick else PROCESSES
     sweep = Sweep(handoff.load(daemon.request(Config()), daemon.LOAD_SECONDS))
-    assert sweep.is_there, sweep.missing
+    assert sweep.is_there, sweep.reason
     ways = {
         "iterator": sweep.run,
         "get_pid_info": lambda: list(pid_info.sweep()),
