@@ -80,7 +80,8 @@ def test_kprobes_that_are_refused(monkeypatch, which):
 def test_the_compilers_flags():
     flags = loader.compiler_flags(Path("/bpf"), {"forks": 7, "events": 16})
     assert flags == [
-        "-g0", "-I/bpf/include", "-DSIZE_FORKS=7", "-DSIZE_EVENTS=16", *offsets.flags(),
+        "-g0", "-Xclang", "-disable-llvm-passes", "-I/bpf/include", "-DSIZE_FORKS=7",
+        "-DSIZE_EVENTS=16", *offsets.flags(),
     ]  # fmt: skip
 
 
