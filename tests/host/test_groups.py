@@ -105,7 +105,8 @@ def started(count, *argv, **options):
 
 
 def wait_for(daemon, expected, **labels):
-    """Until so many processes are in a group: user space places them in its own time."""
+    """Until so many processes are in a group: user space places them in its own time. Events are
+    read before processes, so that of what has just come or gone the next scrape tells."""
     deadline = time.monotonic() + 20
     while True:
         found = daemon.scrape()
@@ -169,9 +170,10 @@ def test_each_kind_of_rule(daemon, folder, cgroup, group):
     argv = [part.format(folder=folder) for part in argv]
     before = daemon.scrape()
     with started(7, *argv, preexec_fn=cgroup(path) if path else None):
-        after = wait_for(daemon, 7, group=group)
-        assert delta(before, after, "pidinfod_execs_total", group=group) == 7
-    after = wait_for(daemon, 0, group=group)
+        wait_for(daemon, 7, group=group)
+        wait_for_execs(daemon, before, {group: 7})
+    wait_for(daemon, 0, group=group)
+    after = daemon.scrape()
     killed = {"group": group, "reason": "signaled", "status": "SIGKILL"}
     assert delta(before, after, "pidinfod_exits_total", **killed) == 7
 
@@ -215,7 +217,8 @@ def test_children_stay_but_for_an_earlier_group(daemon, folder):
         wait_for(daemon, 1, group="by-cmdline")
         wait_for_execs(daemon, before, {"family": 4, "by-cmdline": 1, "late-comm": 0})
     wait_for(daemon, 0, group="by-cmdline")
-    after = wait_for(daemon, 0, group="family")
+    wait_for(daemon, 0, group="family")
+    after = daemon.scrape()
     assert delta(before, after, "pidinfod_exits_total", group="family", status="SIGKILL") == 4
 
 
@@ -274,7 +277,8 @@ def test_exec_by_a_thread_that_is_not_the_main_one(daemon, folder):
     before = after
     with started(7, sys.executable, "-c", script.format(10007)):
         wait_for(daemon, 7, group="by-exe")
-    after = wait_for(daemon, 0, group="by-exe")
+    wait_for(daemon, 0, group="by-exe")
+    after = daemon.scrape()
     assert delta(before, after, "pidinfod_exits_total", group="by-exe", status="SIGKILL") == 7
 
 
