@@ -15,8 +15,9 @@ from pidinfod.kernel.libbpf import Ring
 
 log = logging.getLogger("pidinfod")
 
-# The kernel tells of a record, but not of those that follow within 50 ms (bpf/common.bpf.c): while
-# nobody asks for them, they are taken this late, and so late if others took what was told of.
+# The kernel tells of a record, but not of those that follow within 50 ms (bpf/common.bpf.c): after
+# what was told, more are looked for so soon. What was told may have been taken for another, who
+# asked, so that they are looked for now and then in any case.
 LATE_SECONDS, QUIET_SECONDS = 0.25, 1.0
 # How long records are taken at a stretch: whoever waits for its turn gets it then.
 STRETCH_SECONDS = 0.1

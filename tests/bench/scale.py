@@ -4,13 +4,13 @@
 Method: 100, 1,000 and 10,000 processes of 20, 200 and 200 names, then five threads in each, on the
 kernel of this machine; all that run there count. In turn, nine rounds, five with the threads: a
 scrape of the daemon and one of prometheus-process-exporter, as Prometheus asks (gzip), both
-grouping by name, until the last byte; and nine fields of every process by psutil. The daemon
-makes each answer anew: as it is configured by default, where 80 names have series of their own, and
-with series for all names, as process-exporter has, whose own settings are its defaults. The medians
-count. CPU is what a scrape takes of it by the scheduler's account of all threads, psutil's by its
-own. The memory is what is resident after the last scrape. The exponent b is that of
-time ~ processes^b, by least squares of the logarithms. CPU at rest is that of the daemon with 300
-processes, for eight scrapes at 15 s.
+grouping by name, until the last byte; and nine fields of every process by psutil, in an interpreter
+of its own that keeps nothing from before. The daemon makes each answer anew: as it is configured by
+default, where 80 names have series of their own, and with series for all names, as process-exporter
+has, whose own settings are its defaults. The medians count. CPU is what a scrape takes of it by the
+scheduler's account of all threads, psutil's by its own. The memory is what is resident after the
+last scrape. The exponent b is that of time ~ processes^b, by least squares of the logarithms. CPU
+at rest is that of the daemon with 300 processes, for eight scrapes at 15 s.
 """
 
 import contextlib
