@@ -7,11 +7,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 log = logging.getLogger("pidinfod")
 
 T = TypeVar("T")
+M = TypeVar("M")
 
 
 class Parts:
@@ -22,7 +23,7 @@ class Parts:
         self.failed: set[str] = set()  # at their last reading
         self.seconds: dict[str, float] = {}
 
-    def read(self, name: str, function: Callable[[], T], missing: Any) -> T:
+    def read(self, name: str, function: Callable[[], T], missing: M) -> T | M:
         """What the function returns, or `missing` when it raises."""
         start = time.perf_counter()
         self.failures[name] += 0
@@ -34,6 +35,6 @@ class Parts:
             self.failures[name] += 1
             self.failed.add(name)
             log.error("reading %s: %s", name, error or type(error).__name__)
-            return missing  # type: ignore[no-any-return]
+            return missing
         finally:
             self.seconds[name] = time.perf_counter() - start

@@ -3,11 +3,16 @@
 
 from pathlib import Path
 
+from pidinfod.groups.rules import Group
+
 PF_KTHREAD = 0x00200000
 STATUS = (
     "Name:\tx\nUid:\t11\t13\t17\t19\nSigQ:\t3/7919\nSigPnd:\t0000000000000000\n"
     "ShdPnd:\t0000000000000000\nSigBlk:\t0000000000000000\n"
 )
+
+# That the configuration declares.
+GROUPS = (Group("web", comm=("nginx",)), Group("backup", exe=("^/usr/bin/rsync$",)))
 
 
 def add(

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from pidinfod.groups.placement import MISSES, Placer
-from pidinfod.groups.rules import Group, Rules
+from pidinfod.groups.rules import Rules
 from pidinfod.groups.table import GroupTable, key_of
-from pidinfod.kernel import libbpf, pid_info
+from pidinfod.kernel import libbpf
 from pidinfod.kernel.events import Reader
 from pidinfod.kernel.handoff import Loaded, Probe
 from pidinfod.kernel.libbpf import RunStats
@@ -36,21 +36,11 @@ from pidinfod.metrics.schema import EVENTS
 from pidinfod.metrics.snapshot import COUNTED_MAPS, Source
 from pidinfod.metrics.sweeping import NO_WISH
 from pidinfod.proc import procfs
-from tests.support.recorded import a_host, add, remove
+from tests.support.recorded import GROUPS, add, remove
 
-GROUPS = (Group("web", comm=("nginx",)), Group("backup", exe=("^/usr/bin/rsync$",)))
+pytestmark = pytest.mark.usefixtures("stock")
+
 WEB, BACKUP = 2, 3
-
-
-@pytest.fixture(autouse=True)
-def stock(monkeypatch):
-    """A kernel without get_pid_info."""
-    monkeypatch.setattr(pid_info, "is_supported", lambda: False)
-
-
-@pytest.fixture
-def proc(tmp_path):
-    return a_host(tmp_path / "proc")
 
 
 def by_group(snapshot):

@@ -3,27 +3,16 @@
 
 import pytest
 
-from pidinfod.groups.rules import Group, Rules
+from pidinfod.groups.rules import Rules
 from pidinfod.kernel import pid_info
 from pidinfod.kernel.handoff import Loaded
 from pidinfod.kernel.records import USE_FIELDS
 from pidinfod.metrics.parts import Parts
 from pidinfod.metrics.sweeping import Looked, Sweeper
 from pidinfod.proc import procfs
-from tests.support.recorded import a_host, add, remove
+from tests.support.recorded import GROUPS, add, remove
 
-GROUPS = (Group("web", comm=("nginx",)), Group("backup", exe=("^/usr/bin/rsync$",)))
-
-
-@pytest.fixture(autouse=True)
-def stock(monkeypatch):
-    """A kernel without get_pid_info."""
-    monkeypatch.setattr(pid_info, "is_supported", lambda: False)
-
-
-@pytest.fixture
-def proc(tmp_path):
-    return a_host(tmp_path / "proc")
+pytestmark = pytest.mark.usefixtures("stock")
 
 
 class Without:
