@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pidinfod.kernel.layout import text_of
 from pidinfod.kernel.records import USE_FIELDS
 
-# kernel/include/uapi/linux/pid_info.h
+# kernel/tree/include/uapi/linux/pid_info.h
 NR_GET_PID_INFO = 548
 NEXT = 1
 IDENT, CREDS, TIMES, SCHED, FAULTS, MEM, IO, SIGNALS, EXIT, CGROUP, STACK, SP = (

@@ -33,7 +33,8 @@ def say_method(method):
 
 def build(source, program, quick):
     """Compile a C program of this folder; in quick form it times each thing once."""
-    flags = ["-O2", "-static", "-pthread", f"-I{REPO}/tests/guest", f"-I{REPO}/kernel/include/uapi"]
+    folders = (f"{REPO}/tests/guest", f"{REPO}/kernel/tree/include/uapi")
+    flags = ["-O2", "-static", "-pthread", *(f"-I{folder}" for folder in folders)]
     if quick:
         flags.append("-DROUNDS=1")
     subprocess.run(["gcc", *flags, "-o", program, REPO / source], check=True)

@@ -13,16 +13,14 @@ from tests.support import REPO
 MAN = REPO / "kernel/man"
 PAGES = sorted(MAN.glob("*.[1-8]"))
 CALLS = ("get_pid_info", "ft_fork", "ft_kill", "ft_wait")
-PATCHES = sorted((REPO / "kernel/patches/6.12").glob("*.patch"))
-SERIES = "".join(path.read_text() for path in PATCHES)
-GUIDE = "".join(
-    line[1:] + "\n"
-    for line in re.search(
-        r"^\+\+\+ b/Documentation/userspace-api/get_pid_info\.rst\n@@.*\n((?:\+.*\n)+)",
-        SERIES, re.MULTILINE,
-    )[1].splitlines()
-)  # fmt: skip
-HEADER = (REPO / "kernel/include/uapi/linux/pid_info.h").read_text()
+TREE = REPO / "kernel/tree"
+GUIDE = (TREE / "Documentation/userspace-api/get_pid_info.rst").read_text()
+HEADER = (TREE / "include/uapi/linux/pid_info.h").read_text()
+# get_pid_info's own file, and the lines that the series adds to files of the kernel.
+ADDED = (TREE / "kernel/pid_info.c").read_text() + "".join(
+    re.sub(r"^\+", "", path.read_text(), flags=re.MULTILINE)
+    for path in sorted((REPO / "kernel/patches/6.12").glob("*.patch"))
+)
 
 
 def plain(text):
@@ -52,7 +50,7 @@ def test_errors_are_those_of_the_kernel(call):
     """One row for each error that the comment above the entry point names."""
     rows = re.findall(r"^\.TP\n\.B (E\w+)$", sections(MAN / f"{call}.2")["ERRORS"], re.MULTILINE)
     assert rows == sorted(set(rows))
-    comment = re.search(rf"^\+ \* sys_{call} - .*?^\+ \*/", SERIES, re.MULTILINE | re.DOTALL)[0]
+    comment = re.search(rf"^ \* sys_{call} - .*?^ \*/", ADDED, re.MULTILINE | re.DOTALL)[0]
     named = set(re.findall(r"-(E[A-Z0-9]+)", comment.partition("Return:")[2]))
     if "ERESTARTSYS" in named:
         named.add("EINTR")
@@ -64,7 +62,7 @@ def test_errors_are_those_of_the_kernel(call):
 
 def test_numbers_are_those_of_the_kernel():
     for call in CALLS:
-        number = re.search(rf"^\+(\d+)\tcommon\t{call}\t", SERIES, re.MULTILINE)[1]
+        number = re.search(rf"^(\d+)\tcommon\t{call}\t", ADDED, re.MULTILINE)[1]
         page = sections(MAN / f"{call}.2")
         assert f"syscall({number}" in page["SYNOPSIS"]
         assert page["NOTES"].startswith(f"{number} is the number")
@@ -154,7 +152,7 @@ def examples(tmp_path_factory):
                            re.MULTILINE | re.DOTALL)[1]  # fmt: skip
         (folder / f"{call}.c").write_text(plain(source))
         command = ["gcc", "-static", "-Wall", "-Wextra", "-Werror",
-                   f"-I{REPO}/kernel/include/uapi", "-o", folder / call, f"{call}.c"]  # fmt: skip
+                   f"-I{TREE}/include/uapi", "-o", folder / call, f"{call}.c"]  # fmt: skip
         subprocess.run(command, cwd=folder, check=True)
     return folder
 
