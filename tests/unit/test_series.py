@@ -59,3 +59,62 @@ def test_a_patch_that_is_not_there(kernel, tmp_path):
     done = mails(kernel, "6.12", tmp_path / "mails")
     assert done.returncode == 1
     assert "is of patch 0001, which 6.12 does not have" in done.stderr
+
+
+def git(repo, *arguments):
+    identity = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
+    done = subprocess.run(
+        ["git", "-C", repo, *identity, *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def commit(repo, subject, **files):
+    for name, text in files.items():
+        (repo / name).write_text(text)
+    git(repo, "add", "-A")
+    git(repo, "commit", "-q", "-m", subject)
+
+
+@pytest.fixture
+def repo(tmp_path):
+    """What `open` leaves: a kernel of one file, and a series of two commits on top."""
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    git(repo, "init", "-q", "-b", "series")
+    commit(repo, "base", old="1\n")
+    git(repo, "tag", "base")
+    commit(repo, "first", old="1\n2\n", new="new\n", other="other\n")
+    commit(repo, "second", old="1\n2\n3\n")
+    return repo
+
+
+def test_save_and_mails_give_the_same_commits(kernel, repo, tmp_path):
+    (kernel / "check").write_text("#!/bin/sh\n")
+    (kernel / "check").chmod(0o755)
+    shutil.rmtree(kernel / "patches")
+    (kernel / "patches/1.0").mkdir(parents=True)
+
+    def save():
+        return subprocess.run(
+            [kernel / "series", "save", "1.0", repo], capture_output=True, text=True
+        )
+
+    saved = save()
+    assert saved.returncode == 0
+    assert "changed for the other kernels, too: tree/new\n" in saved.stderr
+    assert (kernel / "tree.list").read_text() == "0001 new\n0001 other\n"
+    assert "+new" not in (kernel / "patches/1.0/0001-first.patch").read_text()
+    assert mails(kernel, "1.0", tmp_path / "mails").returncode == 0
+    git(repo, "checkout", "-q", "-b", "again", "base")
+    git(repo, "am", *sorted((tmp_path / "mails").iterdir()))
+    assert git(repo, "log", "-p", "again", "--format=%B") == git(
+        repo, "log", "-p", "series", "--format=%B"
+    )
+    assert save().stderr == ""
+
+    commit(repo, "third", new="newer\n")
+    refused = save()
+    assert refused.returncode == 1
+    assert "new: patch 1 adds it and a later one changes it" in refused.stderr
+    assert (kernel / "tree/new").read_text() == "new\n"
