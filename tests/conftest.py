@@ -34,6 +34,14 @@ def programs() -> Path:
 
 
 @pytest.fixture(scope="session")
+def preload_programs() -> Path:
+    """The folder of those that libftcalls.so is preloaded into, built."""
+    folder = REPO / "tests/lab/preload"
+    subprocess.run(["make", "-s", "-C", folder], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def lab(programs: Path) -> Iterator[Lab]:
     """The patched host, with the tests' programs in /root/src."""
     guest = Lab("test")

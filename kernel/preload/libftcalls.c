@@ -11,9 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <link.h>
-#include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +22,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,9 +34,9 @@
 enum count {
 	FT_FORK, FT_KILL, FT_WAIT,
 	FT_FORK_FAILED, FT_KILL_FAILED, FT_WAIT_FAILED,
-	FORK_ENOSYS, FORK_THREADS, FORK_ATFORK, FORK_DLOPEN, FORK_TCB,
-	KILL_ENOSYS,
-	WAIT_ENOSYS, WAIT_PID, WAIT_GROUP, WAIT_NOHANG, WAIT_OPTIONS,
+	FORK_ENOSYS, FORK_FILTER, FORK_CODE,
+	KILL_ENOSYS, KILL_FILTER,
+	WAIT_ENOSYS, WAIT_FILTER, WAIT_PID, WAIT_GROUP, WAIT_NOHANG, WAIT_OPTIONS,
 	WAIT_RUSAGE,
 	NR_COUNTS
 };
@@ -51,22 +49,18 @@ static const char *const count_names[NR_COUNTS] = {
 	[FT_KILL_FAILED] = "ft_kill_failed",
 	[FT_WAIT_FAILED] = "ft_wait_failed",
 	[FORK_ENOSYS]	 = "native_fork_enosys",
-	[FORK_THREADS]	 = "native_fork_threads",
-	[FORK_ATFORK]	 = "native_fork_atfork",
-	[FORK_DLOPEN]	 = "native_fork_dlopen",
-	[FORK_TCB]	 = "native_fork_tcb",
+	[FORK_FILTER]	 = "native_fork_filter",
+	[FORK_CODE]	 = "native_fork_code",
 	[KILL_ENOSYS]	 = "native_kill_enosys",
+	[KILL_FILTER]	 = "native_kill_filter",
 	[WAIT_ENOSYS]	 = "native_wait_enosys",
+	[WAIT_FILTER]	 = "native_wait_filter",
 	[WAIT_PID]	 = "native_wait_pid",
 	[WAIT_GROUP]	 = "native_wait_group",
 	[WAIT_NOHANG]	 = "native_wait_nohang",
 	[WAIT_OPTIONS]	 = "native_wait_options",
 	[WAIT_RUSAGE]	 = "native_wait_rusage",
 };
-
-/* What pthread_atfork() calls; no header has it. */
-int __register_atfork(void (*prepare)(void), void (*parent)(void),
-		      void (*child)(void), void *object);
 
 /* The next definitions of what is interposed: the C library's. */
 static struct {
@@ -76,7 +70,6 @@ static struct {
 	typeof(execve) *execve;
 	typeof(execvpe) *execvpe;
 	typeof(fexecve) *fexecve;
-	typeof(__register_atfork) *register_atfork;
 } next;
 
 static unsigned long *counts;
@@ -85,12 +78,10 @@ static char summary_to[PATH_MAX];
 /* The kernel answered ENOSYS: it has none of the calls. */
 static bool absent;
 
-/* Somebody registered a handler by pthread_atfork(). */
-static bool has_atfork;
+/* The C library forks by ft_fork(). */
+static bool forks_by_ft;
 
-/* The dynamic linker's state, which has its locks in it. */
-static const char *linker;
-static size_t linker_size;
+static void change_fork(void);
 
 /*
  * Every function calls it, too: a constructor of another library that calls
@@ -99,9 +90,7 @@ static size_t linker_size;
 static void __attribute__((constructor)) init(void)
 {
 	static unsigned long fallback[NR_COUNTS];
-	const Elf64_Sym *symbol;
 	const char *to;
-	Dl_info info;
 
 	if (counts)
 		return;
@@ -112,11 +101,6 @@ static void __attribute__((constructor)) init(void)
 	next.execve = dlsym(RTLD_NEXT, "execve");
 	next.execvpe = dlsym(RTLD_NEXT, "execvpe");
 	next.fexecve = dlsym(RTLD_NEXT, "fexecve");
-	next.register_atfork = dlsym(RTLD_NEXT, "__register_atfork");
-
-	linker = dlsym(RTLD_DEFAULT, "_rtld_global");
-	if (linker && dladdr1(linker, &info, (void **)&symbol, RTLD_DL_SYMENT))
-		linker_size = symbol->st_size;
 
 	/* A copy: a program may write over its environment. */
 	to = secure_getenv("FTCALLS_SUMMARY");
@@ -130,11 +114,43 @@ static void __attribute__((constructor)) init(void)
 		counts = fallback;
 	else
 		madvise(counts, sizeof(fallback), MADV_WIPEONFORK);
+	change_fork();
 }
 
 static void count(enum count what, long more)
 {
 	__atomic_fetch_add(&counts[what], more, __ATOMIC_RELAXED);
+}
+
+/* As the kernel does it: neither errno nor any other register is touched. */
+static inline long bare_syscall(long nr, long a, long b, long c, long d)
+{
+#ifdef __x86_64__
+	register long r10 asm("r10") = d;
+	long result;
+
+	asm volatile("syscall"
+		     : "=a" (result)
+		     : "0" (nr), "D" (a), "S" (b), "d" (c), "r" (r10)
+		     : "rcx", "r11", "memory", "cc");
+	return result;
+#else
+	long result = syscall(nr, a, b, c, d);
+
+	return result < 0 ? -errno : result;
+#endif
+}
+
+/*
+ * Whether the caller is under a filter of system calls, which may come at any
+ * time. Filters know the native calls, and what they do with others is not
+ * only ENOSYS: some answer EPERM, some kill.
+ */
+static bool is_filtered(void)
+{
+	long mode = bare_syscall(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0);
+
+	return mode && mode != -EINVAL;	/* a kernel without filters */
 }
 
 /* Whether the call that just failed is not there; if so, none of them is. */
@@ -188,122 +204,160 @@ static void __attribute__((destructor)) summary(void)
 }
 
 /*
- * The end of glibc's thread control block that a fork has to mind: the kernel
- * is told of the list of robust mutexes, and the thread's id stands before it.
+ * glibc's fork() is much more than a system call: it runs the handlers of
+ * pthread_atfork(), takes the locks of malloc, stdio and the dynamic linker and
+ * makes them anew in the child, keeps the thread's id and list of robust
+ * mutexes. None of that can be done from outside, so all of it stays as it is,
+ * and only its one system call becomes ft_fork(). That stands in _Fork() as
+ *
+ *	mov	$SYS_clone, %eax
+ *	syscall
+ *
+ * of which the first takes five bytes, as a jump does.
  */
-struct tcb {
-	pid_t tid;
-	void *robust_prev;
-	struct robust_list_head robust;
-};
+#ifdef __x86_64__
+static const unsigned char clone_call[] = { 0xb8, 56, 0, 0, 0, 0x0f, 0x05 };
+#define MOV_SIZE	5
+/* More than _Fork() has; it is not the last function that there is. */
+#define FORK_SIZE	256
+#define FORK_FLAGS	(CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD)
 
-/* Below what the control block takes in any version of glibc. */
-#define TCB_SIZE	2048
+/* In place of clone: where its registers are saved, and where to go on. */
+void ft_fork_entry(void);
+static const unsigned char *clone_syscall __attribute__((used));
+static const unsigned char *clone_done __attribute__((used));
 
-/* The caller's own, or NULL where it does not look as we know it. */
-static struct tcb *find_tcb(void)
+/*
+ * As for any system call, nothing but rax, rcx and r11 may change, nor what is
+ * in the 128 bytes below the stack.
+ */
+asm(
+	".pushsection .text\n"
+	".type	ft_fork_entry, @function\n"
+	"ft_fork_entry:\n"
+	"	lea	-128(%rsp), %rsp\n"
+	"	push	%rdi\n"
+	"	push	%rsi\n"
+	"	push	%rdx\n"
+	"	push	%r8\n"
+	"	push	%r9\n"
+	"	push	%r10\n"
+	"	mov	%r10, %rdx\n"
+	"	call	in_place_of_clone\n"
+	"	pop	%r10\n"
+	"	pop	%r9\n"
+	"	pop	%r8\n"
+	"	pop	%rdx\n"
+	"	pop	%rsi\n"
+	"	pop	%rdi\n"
+	"	lea	128(%rsp), %rsp\n"
+	"	cmp	$-38, %rax\n"	/* ENOSYS */
+	"	je	1f\n"
+	"	jmp	*clone_done(%rip)\n"
+	"1:	mov	$56, %eax\n"
+	"	jmp	*clone_syscall(%rip)\n"
+	".size	ft_fork_entry, . - ft_fork_entry\n"
+	".popsection\n"
+);
+
+static inline void set_mask(const unsigned long *mask, unsigned long *old)
 {
-	uintptr_t offset;
-	struct tcb *tcb;
-	size_t size;
-	void *head;
-
-	if (syscall(SYS_get_robust_list, 0, &head, &size) || !head)
-		return NULL;
-	tcb = (struct tcb *)((char *)head - offsetof(struct tcb, robust));
-	offset = (uintptr_t)tcb - (uintptr_t)pthread_self();
-	if (offset > TCB_SIZE || tcb->tid != gettid())
-		return NULL;
-	return tcb;
-}
-
-/* Whether the caller holds a lock of the dynamic linker. */
-static bool is_in_dlopen(pid_t tid)
-{
-	const pthread_mutex_t *lock;
-	size_t offset;
-
-	for (offset = 0; offset + sizeof(*lock) <= linker_size;
-	     offset += sizeof(void *)) {
-		lock = (const pthread_mutex_t *)(linker + offset);
-		if (lock->__data.__lock && lock->__data.__owner == tid &&
-		    lock->__data.__kind == PTHREAD_MUTEX_RECURSIVE)
-			return true;
-	}
-	return false;
+	bare_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, (long)old,
+		     sizeof(*mask));
 }
 
 /*
- * What glibc's _Fork() does, with ft_fork() for clone(): the child's thread has
- * another id, which the kernel clears at its end, and holds no robust mutex.
+ * What clone does with these flags for a child: its thread's id is stored in
+ * @tid, and there the kernel clears it at its end. Returns what clone would.
  */
-static pid_t ft_fork(struct tcb *tcb)
+static long __attribute__((used, target("general-regs-only")))
+in_place_of_clone(long flags, long stack, pid_t *tid)
 {
-	sigset_t all, old;
-	pid_t pid;
+	const unsigned long all = ~0ul;
+	enum count how = FT_FORK;
+	unsigned long old;
+	long pid;
+
+	if (absent)
+		how = FORK_ENOSYS;
+	else if (is_filtered())
+		how = FORK_FILTER;
+	else if (flags != FORK_FLAGS || stack)
+		how = FORK_CODE;
+	if (how != FT_FORK) {
+		count(how, 1);
+		return -ENOSYS;
+	}
 
 	/* No handler of the child may see the id of its parent. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pid = syscall(NR_FT_FORK);
-	if (!pid) {
-		tcb->tid = syscall(SYS_set_tid_address, &tcb->tid);
-		tcb->robust_prev = &tcb->robust;
-		tcb->robust.list.next = &tcb->robust.list;
-		syscall(SYS_set_robust_list, &tcb->robust, sizeof(tcb->robust));
+	set_mask(&all, &old);
+	pid = bare_syscall(NR_FT_FORK, 0, 0, 0, 0);
+	if (!pid)
+		*tid = bare_syscall(SYS_set_tid_address, (long)tid, 0, 0, 0);
+	set_mask(&old, NULL);
+
+	if (pid > 0)
+		count(FT_FORK, 1);
+	if (pid == -ENOSYS) {
+		absent = true;
+		count(FORK_ENOSYS, 1);
+	} else if (pid < 0) {
+		count(FT_FORK_FAILED, 1);
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return pid;
 }
 
-/*
- * glibc's fork() is more than _Fork(): around it go the handlers of
- * pthread_atfork(); where the process ever had a second thread, the locks of
- * malloc, stdio and others are taken before and made anew in the child; and the
- * dynamic linker's are freed. None of that can be done from outside of glibc,
- * so where there is any of it to do, glibc does it. All that is left out then
- * is that pthread_once() does not learn of the fork, which matters to who forks
- * in an initialiser and runs the same once again in the child.
- *
- * Returns FT_FORK and the caller's control block, or why glibc has to do it.
- */
-static enum count how_to_fork(struct tcb **tcb)
+/* Where the C library's _Fork() calls clone; NULL if it is not as we know it. */
+static unsigned char *find_clone(void)
 {
-	if (absent)
-		return FORK_ENOSYS;
-	if (!__libc_single_threaded)
-		return FORK_THREADS;
-	if (has_atfork)
-		return FORK_ATFORK;
-	*tcb = find_tcb();
-	if (!*tcb)
-		return FORK_TCB;
-	if (is_in_dlopen((*tcb)->tid))
-		return FORK_DLOPEN;
-	return FT_FORK;
+	unsigned char *code = dlsym(RTLD_NEXT, "_Fork"), *clone;
+
+	if (!code)
+		return NULL;
+	clone = memmem(code, FORK_SIZE, clone_call, sizeof(clone_call));
+	if (clone && memmem(clone + 1, FORK_SIZE, clone_call, sizeof(clone_call)))
+		return NULL;
+	return clone;
 }
+
+static void change_fork(void)
+{
+	const size_t page = sysconf(_SC_PAGESIZE);
+	unsigned char *clone = find_clone();
+	size_t size;
+	char *start;
+	long by;
+
+	if (!clone)
+		return;
+	clone_syscall = clone + MOV_SIZE;
+	clone_done = clone + sizeof(clone_call);
+	by = (char *)ft_fork_entry - (char *)clone_syscall;
+	if (by != (int)by)
+		return;
+
+	/* Refused where memory may not be written and executed both. */
+	start = (char *)((uintptr_t)clone & -page);
+	size = (char *)clone_syscall - start;
+	if (mprotect(start, size, PROT_READ | PROT_WRITE | PROT_EXEC))
+		return;
+	clone[0] = 0xe9;	/* jmp */
+	memcpy(clone + 1, &(int){ by }, sizeof(int));
+	mprotect(start, size, PROT_READ | PROT_EXEC);
+	forks_by_ft = true;
+}
+#else
+/* fork() is the C library's. */
+static void change_fork(void)
+{
+}
+#endif
 
 pid_t fork(void)
 {
-	enum count how;
-	struct tcb *tcb;
-	pid_t pid;
-
 	init();
-	how = how_to_fork(&tcb);
-	if (how == FT_FORK) {
-		pid = ft_fork(tcb);
-		if (pid > 0)
-			count(FT_FORK, 1);
-		if (pid >= 0)
-			return pid;
-		if (!is_absent()) {
-			count(FT_FORK_FAILED, 1);
-			return -1;
-		}
-		how = FORK_ENOSYS;
-	}
-	count(how, 1);
+	if (!forks_by_ft)
+		count(FORK_CODE, 1);
 	return next.fork();
 }
 
@@ -313,18 +367,14 @@ pid_t vfork(void)
 	return fork();
 }
 
-int __register_atfork(void (*prepare)(void), void (*parent)(void),
-		      void (*child)(void), void *object)
-{
-	init();
-	has_atfork = true;
-	return next.register_atfork(prepare, parent, child, object);
-}
-
 int kill(pid_t pid, int sig)
 {
+	enum count how = KILL_ENOSYS;
+
 	init();
-	if (!absent) {
+	if (!absent && is_filtered()) {
+		how = KILL_FILTER;
+	} else if (!absent) {
 		/* Before the call: a handler of ours may never return. */
 		count(FT_KILL, 1);
 		if (!syscall(NR_FT_KILL, pid, sig))
@@ -335,7 +385,7 @@ int kill(pid_t pid, int sig)
 			return -1;
 		}
 	}
-	count(KILL_ENOSYS, 1);
+	count(how, 1);
 	return next.kill(pid, sig);
 }
 
@@ -375,6 +425,8 @@ static enum count how_to_wait(pid_t pid, int options, struct rusage *usage)
 		return WAIT_OPTIONS;
 	if (usage)
 		return WAIT_RUSAGE;
+	if (is_filtered())
+		return WAIT_FILTER;
 	return FT_WAIT;
 }
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -32,10 +33,18 @@
 	}								\
 } while (0)
 
+/* Of the only child. */
+static int status_of(pid_t pid)
+{
+	int status = -1;
+
+	CHECK(wait(&status) == pid);
+	return status;
+}
+
 /* The child runs @work and ends by exit(0); its status. */
 static int in_child(void (*work)(void))
 {
-	int status = -1;
 	pid_t pid;
 
 	fflush(NULL);
@@ -45,8 +54,7 @@ static int in_child(void (*work)(void))
 		work();
 		exit(0);
 	}
-	CHECK(wait(&status) == pid);
-	return status;
+	return status_of(pid);
 }
 
 static void nothing(void)
@@ -215,6 +223,35 @@ static void check_vfork(void)
 	CHECK(waitpid(-1, &status, 0) == pid && WEXITSTATUS(status) == 11);
 }
 
+/* Functions of the C library that fork inside of it. */
+static void check_inside(void)
+{
+	int terminal, pipes[2];
+	char byte;
+	pid_t pid;
+
+	pid = forkpty(&terminal, NULL, NULL, NULL);
+	CHECK(pid >= 0);
+	if (!pid)
+		_exit(isatty(0) ? 0 : 1);
+	CHECK(status_of(pid) == 0);
+	close(terminal);
+
+	/* The daemon is nobody's child here: it tells through a pipe. */
+	CHECK(!pipe(pipes));
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		CHECK(!daemon(1, 1));
+		CHECK(write(pipes[1], "d", 1) == 1);
+		_exit(0);
+	}
+	close(pipes[1]);
+	CHECK(status_of(pid) == 0);
+	CHECK(read(pipes[0], &byte, 1) == 1 && byte == 'd');
+	close(pipes[0]);
+}
+
 static void check_passed_on(void)
 {
 	struct rusage usage;
@@ -350,6 +387,7 @@ int main(int argc, char **argv)
 	check_mask();
 	check_errors();
 	check_vfork();
+	check_inside();
 	check_passed_on();
 	check_dlopen(argv[1]);
 	/* In a process of its own: it never is single-threaded again. */
