@@ -8,12 +8,13 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .host import CACHE, LabError, as_root, built, content_key, run, say
+from .host import CACHE, REPO, LabError, as_root, built, content_key, run, say
 
 # What the guest needs besides a minimal Debian and what the project's package depends on.
 PACKAGES = (
@@ -31,21 +32,43 @@ class Debian:
 
     suite: str
     kernel: str = ""
+    include: tuple[str, ...] = ()  # further packages
 
     def __str__(self) -> str:
         return "-".join(filter(None, (self.suite, self.kernel)))
 
     def packages(self) -> list[str]:
+        packages = [*PACKAGES, *self.include]
         if not self.kernel:
-            return [*PACKAGES]
+            return packages
         foreign = f"/{self.kernel}-security" if self.kernel != self.suite else ""
-        return [*PACKAGES, "initramfs-tools", f"linux-image-amd64{foreign}"]
+        return [*packages, "initramfs-tools", f"linux-image-amd64{foreign}"]
 
     def sources(self) -> list[str]:
         suites = {suite: None for suite in (self.suite, self.kernel) if suite}
         archive, security = mirrors()
         updates = [f"deb {security} {suite}-security main" for suite in suites]
         return [f"deb {archive} {self.suite} main", *updates]
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a guest has beyond what all of them have."""
+
+    packages: tuple[str, ...] = ()
+    folder: Path | None = None  # laid over the root
+    all_ft: bool = False  # every dynamically linked program goes through kernel/preload's library
+
+    @contextlib.contextmanager
+    def files(self) -> Iterator[Path]:
+        """A folder of the files, as they lie from the root."""
+        with tempfile.TemporaryDirectory() as name:
+            if self.folder:
+                shutil.copytree(self.folder, name, symlinks=True, dirs_exist_ok=True)
+            if self.all_ft:
+                preload = REPO / "kernel/preload"
+                run(["make", "-s", "-C", preload, "install-for-all", f"DESTDIR={name}"])
+            yield Path(name)
 
 
 def mirrors() -> tuple[str, str]:
@@ -69,7 +92,8 @@ echo MODULES=list > $root/etc/initramfs-tools/conf.d/lab
 printf '%s\n' virtio_pci virtio_blk ext4 > $root/usr/share/initramfs-tools/modules.d/lab
 """
 
-# Runs likewise before the disk is made, with the folder for the kernel as $2 and the package as $3.
+# Runs likewise before the disk is made, with the folder for the kernel as $2, the package as $3 and
+# a folder to be laid over the root as $4.
 CUSTOMIZE = r"""
 set -e
 root=$1
@@ -80,6 +104,7 @@ echo lab > $root/etc/hostname
 printf '127.0.0.1 localhost lab\n::1 localhost\n' > $root/etc/hosts
 printf '/dev/vda / ext4 defaults 0 1\n' > $root/etc/fstab
 printf 'LABEL=lab\n' > $root/etc/environment
+echo nameserver 10.0.2.3 > $root/etc/resolv.conf
 mkdir -p $root/root/.ssh $root/etc/systemd/network
 cp "$LAB_KEY.pub" $root/root/.ssh/authorized_keys
 chmod 700 $root/root/.ssh; chmod 600 $root/root/.ssh/authorized_keys
@@ -105,6 +130,7 @@ for kernel in $root/boot/vmlinuz-*; do
     cp "$kernel" "$2/bzImage"
     cp $root/boot/initrd.img-* "$2/initrd"
 done
+cp -dR "$4/." $root/
 """
 
 
@@ -157,12 +183,15 @@ def build_base(debian: Debian, deb: Path) -> Path:
     return base
 
 
-def build_image(debian: Debian) -> Path:
-    """A folder with the disk, and with bzImage and initrd of the disk's kernel, if it has one."""
+def build_image(debian: Debian, files: Path) -> Path:
+    """A folder with the disk, and with bzImage and initrd of the disk's kernel, if it has one.
+
+    `files` are laid over the disk's root.
+    """
     deb = built("deploy/debian/build")
     key, base = ssh_key(), build_base(debian, deb)
     made = str(base.stat().st_mtime_ns)  # it may be made anew, of what the mirror has then
-    name = content_key(base.name, made, SIZE, CUSTOMIZE, deb, key.with_suffix(".pub"))
+    name = content_key(base.name, made, SIZE, CUSTOMIZE, deb, key.with_suffix(".pub"), *tree(files))
     image = CACHE / "image" / f"{debian}-{name}"
     if not image.exists():
         remove_unused(debian)
@@ -173,11 +202,20 @@ def build_image(debian: Debian) -> Path:
             (work / "customize").write_text(CUSTOMIZE)
             run([*as_root(), "tar", "-C", root, "--xattrs", "--xattrs-include=*",
                  "--numeric-owner", "-xpf", base])  # fmt: skip
-            run([*as_root(), "bash", work / "customize", root, new, deb],
+            run([*as_root(), "bash", work / "customize", root, new, deb, files],
                 env=dict(os.environ, LAB_KEY=str(key)))  # fmt: skip
             run([*as_root(), "mke2fs", "-q", "-t", "ext4", "-d", root, new / "disk", SIZE])
     os.utime(image)
     return image
+
+
+def tree(folder: Path) -> list[str | Path]:
+    """The names of a folder's files, each with its mode and followed by what is in it."""
+    parts: list[str | Path] = []
+    for path in sorted(path for path in folder.rglob("*") if not path.is_dir()):
+        parts += [f"{path.relative_to(folder)} {path.lstat().st_mode}"]
+        parts += [str(path.readlink()) if path.is_symlink() else path]
+    return parts
 
 
 def remove_unused(debian: Debian) -> None:

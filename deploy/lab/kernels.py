@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from .host import EXIT_USAGE, LabError, built
-from .images import Debian, build_image
+from .images import Debian, Extras, build_image
 
 # The userland of the patched kernels.
 USERLAND = Debian("bookworm")
@@ -24,15 +25,16 @@ NAMES = (
 )
 
 
-def kernel_and_disk(name: str) -> tuple[Path, Path]:
+def kernel_and_disk(name: str, extras: Extras) -> tuple[Path, Path]:
     """The folder with the bzImage of the kernel that --kernel names, and the disk it boots.
 
     What is not cached is built. An initrd in the folder is for that bzImage.
     """
-    if name in STOCK:
-        image = build_image(STOCK[name])
-        return image, image / "disk"
-    return patched_or_own(name), build_image(USERLAND) / "disk"
+    kernel = None if name in STOCK else patched_or_own(name)
+    debian = replace(STOCK.get(name, USERLAND), include=extras.packages)
+    with extras.files() as files:
+        image = build_image(debian, files)
+    return kernel or image, image / "disk"
 
 
 def patched_or_own(name: str) -> Path:

@@ -5,8 +5,8 @@ import pytest
 
 from deploy.lab import kernels
 from deploy.lab.guest import OOPS
-from deploy.lab.host import EXIT_USAGE, LabError
-from deploy.lab.images import Debian
+from deploy.lab.host import EXIT_USAGE, LabError, content_key
+from deploy.lab.images import Debian, Extras, tree
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_no_fault(line):
 def test_no_kernel(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LabError, match="debian-11, debian-12, debian-13") as told:
-        kernels.kernel_and_disk(name)
+        kernels.kernel_and_disk(name, Extras())
     assert told.value.status == EXIT_USAGE
 
 
@@ -90,3 +90,26 @@ def test_kernel_of_another_suite():
     assert own.packages()[-1] == "linux-image-amd64"
     assert [line.split()[2] for line in own.sources()] == ["trixie", "trixie-security"]
     assert "linux-image" not in str(Debian("bookworm").packages())
+
+
+def test_files_of_a_disk_are_told_apart_by_name_mode_and_content(tmp_path):
+    def made(name, mode, text):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "file").write_text(text)
+        (folder / "file").chmod(mode)
+        (folder / "link").symlink_to("file")
+        return content_key(*tree(folder))
+
+    assert made("a", 0o644, "x") == made("b", 0o644, "x")
+    assert len({made("c", 0o644, "x"), made("d", 0o755, "x"), made("e", 0o644, "y")}) == 3
+
+
+def test_extras_make_one_folder(tmp_path):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/own").write_text("own\n")
+    with Extras(folder=tmp_path, all_ft=True).files() as files:
+        assert (files / "etc/own").read_text() == "own\n"
+        [library] = (files / "etc/ld.so.preload").read_text().split()
+        assert (files / library.lstrip("/")).read_bytes().startswith(b"\x7fELF")
+    assert not files.exists()
