@@ -34,8 +34,16 @@ def programs() -> Path:
 
 
 @pytest.fixture(scope="session")
+def library() -> Path:
+    """libftcalls.so, built."""
+    folder = REPO / "kernel/preload"
+    subprocess.run(["make", "-s", "-C", folder], check=True)
+    return folder / "libftcalls.so"
+
+
+@pytest.fixture(scope="session")
 def preload_programs() -> Path:
-    """The folder of those that libftcalls.so is preloaded into, built."""
+    """The folder of those that it is preloaded into, built."""
     folder = REPO / "tests/lab/preload"
     subprocess.run(["make", "-s", "-C", folder], check=True)
     return folder
