@@ -18,13 +18,14 @@ CAP_BPF = 1 << 39
 
 
 @pytest.fixture(scope="module", params=KERNELS)
-def stock(request, programs):
+def stock(request, programs, library):
     """One guest after another, with the tests' programs in /root/src."""
     lab = Lab(f"test-{request.param}")
     lab.run("down", check=False)
     lab.up("--kernel", request.param)
     lab.configure(TESTED)
     lab.copy_in(programs, "/root/src")
+    lab.copy_in(library, "/root/src")
     guest = Guest(lab)
     guest.version = KERNELS[request.param]
     yield guest
@@ -155,6 +156,16 @@ def test_once(stock):
     shown = json.loads(output(stock, "pidinfod", "--once", "1", "--format", "json"))
     witness = output(stock, "ps", "-p", "1", "-o", ",".join(f"{name}=" for name in names))
     assert [str(shown[name]) for name in names] == witness.split()
+
+
+def test_preloaded_library(stock):
+    """It knows the C library of each Debian; without the calls the native ones are made."""
+    environment = ("LD_PRELOAD=/root/src/libftcalls.so", "FTCALLS_SUMMARY=/root/summary")
+    output(stock, "env", *environment, "bash", "-c", "(:); (:); kill -0 $$")
+    summary = output(stock, "cat", "/root/summary")
+    assert re.findall(r" (native_(?:fork|kill)\w*=\d+)", summary) == [
+        "native_fork_enosys=2", "native_kill_enosys=1",
+    ]  # fmt: skip
 
 
 def test_all_of_it_without_a_fault(stock):
