@@ -112,11 +112,11 @@ class Lab:
             f"hostfwd=tcp:127.0.0.1:{ours}-:{guests}"
             for ours, guests in ((ssh_port, 22), (metrics_port, 10548))
         )
+        # The filters of system calls that systemd gives services have no names for the ft_* calls.
+        unfiltered = ["SYSTEMD_SECCOMP=0"] if extras.all_ft else []
         # Debian's own kernels get as many possible CPUs as a large host has: maps have room for
         # the values of all of them.
         initrd = kernel / "initrd"
-        # The filters of system calls that systemd gives services have no names for the ft_* calls.
-        unfiltered = ["SYSTEMD_SECCOMP=0"] if extras.all_ft else []
         stock = ["-initrd", initrd, "-smp", "2,maxcpus=255"] if initrd.exists() else ["-smp", "2"]
         run(
             [*qemu.machine(kernel, accel, " ".join(["root=/dev/vda rw", *unfiltered])), *stock,

@@ -71,9 +71,9 @@ class Counts(Counter[Key]):
                 found[STATIC if key.static else key.way] += count
         return found
 
-    def share(self, *kinds: str) -> float:
+    def share(self) -> float:
         """Of what ft_* calls can express, in dynamically linked programs, what went by them."""
-        ways = [self.ways(kind) for kind in kinds or CALLS]
+        ways = [self.ways(kind) for kind in CALLS]
         by_ft, natively = (sum(found[way] for found in ways) for way in (FT, NATIVE))
         return by_ft / (by_ft + natively)
 
