@@ -19,7 +19,7 @@ from pathlib import Path
 from . import qemu
 from .host import CACHE, EXIT_DOWN, EXIT_OOPS, EXIT_USAGE, LabError, free_ports, run, say
 from .images import Extras, ssh_key
-from .kernels import has_checkers, kernel_and_disk
+from .kernels import has_checkers, kernel_and_disk, security_arguments
 
 MEMORY, DEBUG_MEMORY = "2G", "4G"
 # Emulated, a boot to a login takes half a minute on a quiet machine, and three with KASAN; where
@@ -44,6 +44,7 @@ class State:
     metrics_port: int
     kernel: str
     accel: str
+    lsm: str
 
     @property
     def metrics_url(self) -> str:
@@ -96,7 +97,10 @@ class Lab:
         command = ["ssh", *self.ssh_options(state), "-p", str(state.ssh_port), "root@127.0.0.1"]
         return subprocess.run([*command, shlex.join(argv)], **options).returncode  # type: ignore
 
-    def up(self, kernel_name: str, accel: str, extras: Extras) -> None:
+    def up(
+        self, kernel_name: str, accel: str, extras: Extras, lsm: tuple[str, ...] = ()
+    ) -> None:
+        security = security_arguments(lsm)
         with contextlib.suppress(LabError):
             self.state()
             raise SystemExit(f"lab: {self.name} is up already (lab down)")
@@ -113,13 +117,14 @@ class Lab:
             for ours, guests in ((ssh_port, 22), (metrics_port, 10548))
         )
         # The filters of system calls that systemd gives services have no names for the ft_* calls.
-        unfiltered = ["SYSTEMD_SECCOMP=0"] if extras.all_ft else []
+        unfiltered = "SYSTEMD_SECCOMP=0" if extras.all_ft else ""
+        arguments = " ".join(filter(None, ("root=/dev/vda rw", unfiltered, security)))
         # Debian's own kernels get as many possible CPUs as a large host has: maps have room for
         # the values of all of them.
         initrd = kernel / "initrd"
         stock = ["-initrd", initrd, "-smp", "2,maxcpus=255"] if initrd.exists() else ["-smp", "2"]
         run(
-            [*qemu.machine(kernel, accel, " ".join(["root=/dev/vda rw", *unfiltered])), *stock,
+            [*qemu.machine(kernel, accel, arguments), *stock,
              "-m", DEBUG_MEMORY if has_checkers(kernel) else MEMORY,
              "-drive", f"file={disk},format=raw,if=virtio,snapshot=on",
              "-nic", f"user,model=virtio-net-pci,{forwards}",
@@ -127,7 +132,7 @@ class Lab:
              "-pidfile", self.dir / "pid", "-daemonize"]
         )  # fmt: skip
         pid = int((self.dir / "pid").read_text())
-        state = State(pid, ssh_port, metrics_port, str(kernel), accel)
+        state = State(pid, ssh_port, metrics_port, str(kernel), accel, ",".join(lsm))
         (self.dir / "state.json").write_text(json.dumps(asdict(state)))
         try:
             self.wait_until_ready(state, started)
@@ -168,7 +173,8 @@ class Lab:
 
     def print_state(self, state: State) -> None:
         print(f"NAME={self.name}\nPID={state.pid}\nSSH_PORT={state.ssh_port}")
-        print(f"CONSOLE={self.console}\nKERNEL={state.kernel}\nMETRICS_URL={state.metrics_url}")
+        print(f"CONSOLE={self.console}\nKERNEL={state.kernel}\nLSM={state.lsm}")
+        print(f"METRICS_URL={state.metrics_url}")
 
     def exec(self, argv: list[str]) -> int:
         state = self.state()

@@ -19,9 +19,16 @@ STOCK = {
     "debian-13": Debian("trixie", kernel="trixie"),
 }
 DEFAULT = "6.12"
+# The security modules that the patched kernels have, none of them on by itself, and what else the
+# kernel's command line says to have one on.
+MODULES = {
+    "landlock": "", "yama": "", "apparmor": "apparmor=1", "selinux": "selinux=1 enforcing=0",
+    "bpf": "",
+}  # fmt: skip
 NAMES = (
-    "6.12 or 6.1, patched, either with -off (without the calls) or -debug (with the kernel's "
-    f"checkers); {', '.join(STOCK)}: Debian's stock kernel; or a directory with a bzImage"
+    "6.12 or 6.1, patched, either with -off (without the calls), -debug (with the kernel's "
+    "checkers) or -padded (with a struct pid_info that has grown); "
+    f"{', '.join(STOCK)}: Debian's stock kernel; or a directory with a bzImage"
 )
 
 
@@ -38,13 +45,28 @@ def kernel_and_disk(name: str, extras: Extras) -> tuple[Path, Path]:
 
 
 def patched_or_own(name: str) -> Path:
-    found = re.fullmatch(r"(\d+\.\d+)(?:-(off|debug))?", name)
+    found = re.fullmatch(r"(\d+\.\d+)(?:-(off|debug|padded))?", name)
     if found:
         series, variant = found.groups()
         return built("kernel/build", "--series", series, *([f"--{variant}"] if variant else []))
     if not (Path(name) / "bzImage").is_file():
         raise LabError(f"--kernel: expected {NAMES}; got {name!r}", EXIT_USAGE)
     return Path(name)
+
+
+def security_arguments(modules: tuple[str, ...]) -> str:
+    """What the kernel's command line says to have these security modules on, in this order."""
+    for name in modules:
+        if name not in MODULES:
+            known = ", ".join(MODULES)
+            raise LabError(f"--lsm: expected some of {known}; got {name!r}", EXIT_USAGE)
+    if {"apparmor", "selinux"} <= set(modules):
+        raise LabError("--lsm: a kernel has either apparmor or selinux", EXIT_USAGE)
+    if not modules:
+        return ""
+    return " ".join(
+        [f"lsm={','.join(modules)}", "audit=1", *filter(None, map(MODULES.get, modules))]
+    )
 
 
 def has_checkers(kernel: Path) -> bool:

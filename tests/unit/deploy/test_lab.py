@@ -79,6 +79,33 @@ def test_own_kernel(tmp_path):
     assert kernels.patched_or_own(str(tmp_path)) == tmp_path
 
 
+@pytest.mark.parametrize(
+    ("modules", "arguments"),
+    [
+        ((), ""),
+        (("landlock", "yama", "bpf"), "lsm=landlock,yama,bpf audit=1"),
+        (("yama", "apparmor"), "lsm=yama,apparmor audit=1 apparmor=1"),
+        (("selinux", "bpf"), "lsm=selinux,bpf audit=1 selinux=1 enforcing=0"),
+    ],
+)
+def test_security_modules(modules, arguments):
+    assert kernels.security_arguments(modules) == arguments
+
+
+@pytest.mark.parametrize(
+    ("modules", "why"),
+    [
+        (("yama", "smack"), "landlock, yama, apparmor, selinux, bpf; got 'smack'"),
+        (("",), "got ''"),
+        (("apparmor", "selinux"), "either apparmor or selinux"),
+    ],
+)
+def test_no_security_modules(modules, why):
+    with pytest.raises(LabError, match=why) as told:
+        kernels.security_arguments(modules)
+    assert told.value.status == EXIT_USAGE
+
+
 def test_kernel_of_another_suite():
     """From that suite comes the kernel alone: all else there is older."""
     foreign = Debian("bookworm", kernel="bullseye")
