@@ -26,6 +26,11 @@ STATES = {
     "R": "running", "S": "sleeping", "D": "sleeping, uninterruptible", "T": "stopped",
     "t": "stopped by a tracer", "X": "dead", "Z": "zombie", "P": "parked", "I": "idle",
 }  # fmt: skip
+BYTES = frozenset({
+    "rss", "vsize", "rss_anon", "rss_file", "rss_shmem", "swap", "rss_peak", "vsize_peak", "locked",
+    "pinned", "page_tables", "data", "stack_size", "text", "rchar", "wchar", "read_bytes",
+    "write_bytes", "cancelled_write_bytes",
+})  # fmt: skip
 POLICIES = {
     0: "SCHED_OTHER", 1: "SCHED_FIFO", 2: "SCHED_RR", 3: "SCHED_BATCH", 5: "SCHED_IDLE",
     6: "SCHED_DEADLINE", 7: "SCHED_EXT",
@@ -136,19 +141,25 @@ def _shown(info: PidInfo, name: str) -> str:
         return f"{value} ({STATES.get(value, 'unknown')})"
     if name.endswith("_ns"):
         return text.duration(value)
-    if name in ("rss", "vsize", "rchar", "wchar", "read_bytes", "write_bytes"):
+    if name in BYTES:
         return text.size(value)
     if name.startswith("sig_"):
         return " ".join(signal_set(value)) or "none"
-    if name in ("stack", "sp"):
+    if name in ("stack", "sp") or name.startswith("cap_"):
         return f"{value:#x}"
     if name == "policy":
         return POLICIES.get(value, str(value))
-    if name == "children":
+    if name == "limits":
+        return " ".join(f"{limit_text(soft)}/{limit_text(hard)}" for soft, hard in value)
+    if isinstance(value, tuple):
         return " ".join(map(str, value)) or "none"
     if name == "exit_code":
         return wait_status(value)
     return str(value)
+
+
+def limit_text(value: int) -> str:
+    return "-" if value == procfs.UNLIMITED else str(value)
 
 
 def wait_status(status: int) -> str:

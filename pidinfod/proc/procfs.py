@@ -2,7 +2,7 @@
 """The same record from /proc, for kernels without get_pid_info(2).
 
 Fetching and parsing are apart, and the folder is a parameter, so that recorded trees can
-be read. Times have the clock tick's resolution here.
+be read. Times have the clock tick's resolution here, and context switches are the main thread's.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from pidinfod.kernel.pid_info import PidInfo, Swept
+from pidinfod.kernel.pid_info import BLOCKIO, GROUPS, IO, NAMESPACES, PidInfo, Swept, arguments
 from pidinfod.kernel.records import STATES, USE_FIELDS
 from pidinfod.proc.mounts import cgroup_mount
 
@@ -161,47 +162,117 @@ def _record(
             pass
         return None
 
-    io_names = ("rchar", "wchar", "read_bytes", "write_bytes")
+    def link(name: str) -> str | None:
+        return guarded((name,), lambda: os.readlink(folder / name))
+
+    io_names = GROUPS[IO] + GROUPS[BLOCKIO]
     io = guarded(io_names, lambda: parse_status((folder / "io").read_bytes())) or {}
-    root = guarded(("root",), lambda: os.readlink(folder / "root"))
-    cwd = guarded(("cwd",), lambda: os.readlink(folder / "cwd"))
     sp = guarded(("sp",), lambda: _stack_pointer((folder / "syscall").read_text()))
-    cgroup = guarded(("cgroup_id",), lambda: _cgroup_id(proc, (folder / "cgroup").read_bytes()))
-    children = guarded(("children",), lambda: _children(proc, folder, pid, tgid))
+    root = link("root")
     # stat shows 0 for what may not be seen, and for what a kernel thread has not.
     hides = "root" in denied
     if hides:
-        denied.append("stack")
+        denied += ("stack", "exit_code")
     state = stat[0]
     start_ns = int(stat[19]) * TICK_NS
     has_memory = "VmSize" in status
+    delays = guarded((), lambda: [int(one) for one in (folder / "schedstat").read_text().split()])
+    is_dead = state == "Z" and stat[17] == "1"  # and so is every thread
     return PidInfo(
         pid=pid, tgid=tgid, ppid=int(stat[1]), pgid=int(stat[2]), sid=int(stat[3]),
-        state=state, comm=comm, num_threads=int(stat[17]),
-        uid=_number(status, "Uid"), euid=_number(status, "Uid", 1),
-        gid=_number(status, "Gid"), egid=_number(status, "Gid", 1),
+        state=state, comm=comm, name=comm, num_threads=int(stat[17]), exit_signal=int(stat[35]),
+        **_ids(status), **_capabilities(status), **_memory(status), **_namespaces(folder, guarded),
+        groups=_numbers(status, "Groups"), nspids=_numbers(status, "NSpid"),
+        no_new_privs=_number(status, "NoNewPrivs"), seccomp_mode=_number(status, "Seccomp"),
+        seccomp_filters=_number(status, "Seccomp_filters"),
+        tracer_pid=_number(status, "TracerPid"),
         start_ns=start_ns, age_ns=max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) - start_ns),
         utime_ns=int(stat[11]) * TICK_NS, stime_ns=int(stat[12]) * TICK_NS,
-        policy=int(stat[38]), nice=int(stat[16]), priority=int(stat[15]),
+        cutime_ns=int(stat[13]) * TICK_NS, cstime_ns=int(stat[14]) * TICK_NS,
+        # Of a process the file has the main thread's alone.
+        runtime_ns=delays[0] if delays and pid != tgid else None,
+        run_delay_ns=delays[1] if delays else None, timeslices=delays[2] if delays else None,
+        cpu=int(stat[36]), policy=int(stat[38]), nice=int(stat[16]), priority=int(stat[15]),
         rt_priority=int(stat[37]),
         nvcsw=_number(status, "voluntary_ctxt_switches"),
         nivcsw=_number(status, "nonvoluntary_ctxt_switches"),
-        min_flt=int(stat[7]), maj_flt=int(stat[9]),
-        rss=int(stat[21]) * PAGE, vsize=int(stat[20]),
-        rchar=_number(io, "rchar"), wchar=_number(io, "wchar"),
-        read_bytes=_number(io, "read_bytes"), write_bytes=_number(io, "write_bytes"),
+        min_flt=int(stat[7]), maj_flt=int(stat[9]), cmin_flt=int(stat[8]), cmaj_flt=int(stat[10]),
+        rss=int(stat[21]) * PAGE if has_memory else None,
+        vsize=int(stat[20]) if has_memory else None,
+        oom_score_adj=guarded((), lambda: int((folder / "oom_score_adj").read_text())),
+        **{name: _number(io, name) for name in io_names},
+        open_files=guarded(("open_files",), lambda: len(os.listdir(folder / "fd"))),
+        limits=guarded((), lambda: parse_limits((folder / "limits").read_text())),
         sig_pending=_number(status, "SigPnd", base=16),
         sig_shared_pending=_number(status, "ShdPnd", base=16),
         sig_blocked=_number(status, "SigBlk", base=16),
         sig_ignored=_number(status, "SigIgn", base=16),
         sig_caught=_number(status, "SigCgt", base=16),
         sigq_len=_number(status, "SigQ"), sigq_limit=_number(status, "SigQ", 1),
-        cgroup_id=cgroup,
+        cgroup_id=guarded((), lambda: _cgroup_id(proc, (folder / "cgroup").read_bytes())),
+        tty=int(stat[4]), tpgid=int(stat[5]),
         stack=int(stat[25]) if has_memory and not hides else None, sp=sp,
-        children=children, children_count=None if children is None else len(children),
-        root=root, cwd=cwd, exit_code=int(stat[49]) if state == "Z" and not hides else None,
+        children=guarded((), lambda: _children(proc, folder, pid, tgid)),
+        root=root, cwd=link("cwd"), exe=link("exe"),
+        cmdline=guarded((), lambda: arguments((folder / "cmdline").read_bytes() or None)),
+        exit_code=int(stat[49]) if is_dead and not hides else None,
         denied=tuple(denied), source="procfs",
     )  # fmt: skip
+
+
+def _ids(status: dict[str, str]) -> dict[str, int | None]:
+    return {
+        f"{kind}{name}id": _number(status, name.capitalize() + "id", place)
+        for name in ("u", "g")
+        for place, kind in enumerate(("", "e", "s", "fs"))
+    }
+
+
+def _capabilities(status: dict[str, str]) -> dict[str, int | None]:
+    lines = {"inheritable": "Inh", "permitted": "Prm", "effective": "Eff", "bounding": "Bnd",
+             "ambient": "Amb"}  # fmt: skip
+    return {f"cap_{name}": _number(status, f"Cap{line}", base=16) for name, line in lines.items()}
+
+
+def _memory(status: dict[str, str]) -> dict[str, int | None]:
+    """Bytes of the lines that tell kB."""
+    lines = {
+        "rss_anon": "RssAnon", "rss_file": "RssFile", "rss_shmem": "RssShmem", "swap": "VmSwap",
+        "rss_peak": "VmHWM", "vsize_peak": "VmPeak", "locked": "VmLck", "pinned": "VmPin",
+        "page_tables": "VmPTE", "data": "VmData", "stack_size": "VmStk", "text": "VmExe",
+    }  # fmt: skip
+    found = {name: _number(status, line) for name, line in lines.items()}
+    return {name: None if value is None else value * 1024 for name, value in found.items()}
+
+
+def _namespaces(
+    folder: Path, guarded: Callable[[tuple[str, ...], Callable[[], int]], int | None]
+) -> dict[str, int | None]:
+    """The inodes, which the links name: pid:[4026531836]."""
+
+    def inode(name: str) -> int:
+        link = os.readlink(folder / "ns" / name.removeprefix("ns_"))
+        return int(link.partition("[")[2].rstrip("]"))
+
+    return {name: guarded((name,), partial(inode, name)) for name in GROUPS[NAMESPACES]}
+
+
+# /proc/PID/limits, in the order of RLIMIT_*; a name may hold spaces.
+_LIMIT = re.compile(r"^Max .*?\s{2,}(unlimited|\d+)\s+(unlimited|\d+)", re.MULTILINE)
+UNLIMITED = 2**64 - 1
+
+
+def parse_limits(text: str) -> tuple[tuple[int, int], ...]:
+    """Soft and hard, UNLIMITED for none."""
+    return tuple(
+        (UNLIMITED if soft == "unlimited" else int(soft),
+         UNLIMITED if hard == "unlimited" else int(hard))
+        for soft, hard in _LIMIT.findall(text)
+    )  # fmt: skip
+
+
+def _numbers(values: dict[str, str], name: str) -> tuple[int, ...] | None:
+    return tuple(map(int, values[name].split())) if name in values else None
 
 
 def _number(values: dict[str, str], name: str, place: int = 0, base: int = 10) -> int | None:

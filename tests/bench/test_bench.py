@@ -25,7 +25,8 @@ def rows(name, *args):
 def test_calls(lab):
     found = rows("calls", "--lab", lab.name)
     for name in (
-        "get_pid_info", "sched_getattr", "procfs", "sweep_get_pid_info", "sweep_procfs",
+        "get_pid_info", "get_pid_info_wide", "sched_getattr", "procfs", "sweep_single",
+        "sweep_many", "sweep_procfs",
     ):  # fmt: skip
         assert re.search(rf"^{name} .*\d", found[name])
 
@@ -69,8 +70,9 @@ def test_server(root):
 
 def test_ways(lab):
     found = rows("ways", "--lab", lab.name)
-    for name in ("iterator", "get_pid_info", "procfs"):
+    for name in ("iterator", "get_pid_info", "single", "procfs"):
         assert re.search(r"\d+\.\d\d ms, +\d+\.\d times the iterator's", found[name])
+    assert re.search(r" = \d+\.\d \(wanted: ", found["many"])
 
 
 EXPORTERS = ("pidinfod", "pidinfod, all groups", "process-exporter")

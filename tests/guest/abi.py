@@ -16,7 +16,7 @@ from pidinfod.kernel import pid_info
 from pidinfod.kernel.pid_info import Struct
 
 libc = ctypes.CDLL(None, use_errno=True)
-VER0 = ctypes.sizeof(Struct)
+VER0, VER1 = pid_info.SIZE_VER0, pid_info.SIZE_VER1
 KILL, WAIT4, FT_KILL, FT_WAIT = 62, 61, 550, 551
 faults = []
 
@@ -32,8 +32,8 @@ def syscall(number, *args):
     return result if result >= 0 else errno.errorcode[ctypes.get_errno()]
 
 
-def get(pid, size=VER0, flags=0, tail=b"", mask=pid_info.ALL):
-    buffer = ctypes.create_string_buffer(bytes(Struct(mask=mask)) + tail, 8192)
+def get(pid, size=VER0, flags=0, tail=b"", wanted=pid_info.ALL):
+    buffer = ctypes.create_string_buffer(bytes(Struct(wanted=wanted))[:size] + tail, 8192)
     return syscall(548, pid, buffer, ctypes.c_size_t(size), flags)
 
 
@@ -51,29 +51,33 @@ def sizes_and_flags():
     expect("size 0", get(me, 0), "EINVAL")
     expect("size VER0-1", get(me, VER0 - 1), "EINVAL")
     expect("size VER0", get(me), 0)
-    expect("size VER0+8, zero", get(me, VER0 + 8), 0)
-    expect("size VER0+8, not zero", get(me, VER0 + 8, tail=b"\1"), "E2BIG")
+    expect("size VER1", get(me, VER1), 0)
+    expect("size VER1+8, zero", get(me, VER1 + 8), 0)
+    expect("size VER1+8, not zero", get(me, VER1 + 8, tail=b"\1"), "E2BIG")
     expect("size of a page", get(me, page), 0)
     expect("size above a page", get(me, page + 1), "E2BIG")
-    expect("unknown flag", get(me, flags=2), "EINVAL")
-    expect("unknown mask bits", get(me, mask=1 << 63), 0)
+    expect("unknown flag", get(me, flags=8), "EINVAL")
+    expect("unknown groups", get(me, wanted=1 << 63), 0)
     expect("negative PID", get(-1), "EINVAL")
-    expect("PID 0", get(0), "ESRCH")
+    expect("PID 0", get(0), 0)
     expect("dead PID", get(dead_pid()), "ESRCH")
+    expect("no pidfd", get(0, flags=pid_info.PIDFD), "EBADF")
     expect("NULL", syscall(548, me, None, ctypes.c_size_t(VER0), 0), "EFAULT")
-    expect("past the last", get(4_000_000, flags=pid_info.NEXT), "ESRCH")
 
 
 def buffers():
     me = os.getpid()
     room = ctypes.create_string_buffer(b"#" * 64)
-    info = Struct(mask=pid_info.CWD | pid_info.ROOT, cwd=ctypes.addressof(room), cwd_cap=3)
     os.chdir("/usr/lib")
+    info = Struct(
+        wanted=pid_info.CWD | pid_info.ROOT, buffer=ctypes.addressof(room), buffer_size=8
+    )
     pid_info.call(me, info)
-    expect("length of a path", info.cwd_len, len("/usr/lib") + 1)
-    expect("short buffer untouched", room.raw[:4], b"####")
-    expect("length without a buffer", info.root_len, 2)
-    info = Struct(mask=pid_info.CWD, cwd=1, cwd_cap=4096)
+    expect("what fits", (tuple(info.root), room.raw[:2]), ((0, 2), b"/\0"))
+    expect("what does not", tuple(info.cwd), (pid_info.NO_ROOM, len("/usr/lib") + 1))
+    expect("room that is needed", info.buffer_needed, 8 + 16)
+    expect("nothing behind the room", room.raw[8:12], b"####")
+    info = Struct(wanted=pid_info.CWD, buffer=1, buffer_size=4096)
     try:
         pid_info.call(me, info)
         expect("bad buffer", "no error", "EFAULT")
@@ -86,14 +90,10 @@ def buffers():
         if pid == 0:
             signal.pause()
         children.append(pid)
-    array = (ctypes.c_int32 * 13)(*[7] * 13)
-    info = Struct(
-        mask=pid_info.CHILDREN, children=ctypes.addressof(array), children_cap=11
-    )
+    info = Struct(wanted=pid_info.CHILDREN)
     pid_info.call(me, info)
-    expect("true count of children", info.children_count, 97)
-    expect("as many as fit", list(array), [*children[:11], 7, 7])
-    expect("all of them", pid_info.read(me).children, tuple(children))
+    expect("without room", tuple(info.children), (pid_info.NO_ROOM, 4 * 97))
+    expect("all of them", sorted(pid_info.read(me).children), sorted(children))
     for pid in children:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

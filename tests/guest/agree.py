@@ -15,8 +15,8 @@ from pidinfod.kernel import pid_info
 
 TICK = 10_000_000  # ns
 GROWING = {
-    "utime_ns", "stime_ns", "nvcsw", "nivcsw", "min_flt", "maj_flt", "rss", "vsize", "rchar",
-    "wchar", "read_bytes", "write_bytes",
+    "utime_ns", "stime_ns", "min_flt", "maj_flt", "rss", "vsize", "rchar", "wchar", "read_bytes",
+    "write_bytes", "cutime_ns", "cstime_ns", "cmin_flt", "cmaj_flt", "syscr", "syscw",
 }  # fmt: skip
 
 
@@ -32,11 +32,17 @@ def link(path):
         return None
 
 
+def namespace(path):
+    text = link(path)
+    return text and int(text.partition("[")[2].rstrip("]"))
+
+
 def from_proc(pid):
     base = f"/proc/{pid}"
     with open(f"{base}/stat", errors="replace") as file:
         text = file.read()
     s = [None, None, *text[text.rindex(")") + 2 :].split()]
+    comm = text[text.index("(") + 1 : text.rindex(")")]
     st, io = status_file(f"{base}/status"), status_file(f"{base}/io")
     children = []
     for task in os.listdir(f"{base}/task"):
@@ -51,13 +57,13 @@ def from_proc(pid):
     zombie = s[2] == "Z"
     return {
         "pid": pid, "tgid": int(st["Tgid"]), "ppid": int(s[3]), "pgid": int(s[4]),
-        "sid": int(s[5]), "state": s[2], "comm": text[text.index("(") + 1 : text.rindex(")")],
+        "sid": int(s[5]), "state": s[2], "comm": comm,
         "num_threads": int(s[19]), "uid": int(uid[0]), "euid": int(uid[1]), "gid": int(gid[0]),
         "egid": int(gid[1]), "start_ns": int(s[21]), "utime_ns": int(s[13]),
         "stime_ns": int(s[14]), "policy": int(s[40]), "nice": int(s[18]), "priority": int(s[17]),
-        "rt_priority": int(s[39]), "nvcsw": int(st["voluntary_ctxt_switches"]),
-        "nivcsw": int(st["nonvoluntary_ctxt_switches"]), "min_flt": int(s[9]),
-        "maj_flt": int(s[11]), "rss": int(s[23]) * 4096, "vsize": int(s[22]),
+        "rt_priority": int(s[39]), "min_flt": int(s[9]),
+        "maj_flt": int(s[11]), "rss": int(s[23]) * 4096 if "VmSize" in st else None,
+        "vsize": int(s[22]) if "VmSize" in st else None,
         "rchar": int(io["rchar"]), "wchar": int(io["wchar"]),
         "read_bytes": int(io["read_bytes"]), "write_bytes": int(io["write_bytes"]),
         "sig_pending": int(st["SigPnd"], 16), "sig_shared_pending": int(st["ShdPnd"], 16),
@@ -67,7 +73,18 @@ def from_proc(pid):
         # /proc shows / for a dead task's cgroup that is gone; it is not there to be found.
         "cgroup_id": None if "(deleted)" in group else os.stat("/sys/fs/cgroup" + group).st_ino,
         "stack": int(s[27]) or None, "sp": sp or None, "children": sorted(children),
-        "children_count": len(children), "root": link(f"{base}/root"), "cwd": link(f"{base}/cwd"),
+        "root": link(f"{base}/root"), "cwd": link(f"{base}/cwd"), "exe": link(f"{base}/exe"),
+        "suid": int(uid[2]), "fsuid": int(uid[3]), "sgid": int(gid[2]), "fsgid": int(gid[3]),
+        "groups": tuple(map(int, st["Groups"].split())), "exit_signal": int(s[37]),
+        "nspids": tuple(map(int, st["NSpid"].split())), "name": comm,
+        "cap_permitted": int(st["CapPrm"], 16), "cap_effective": int(st["CapEff"], 16),
+        "cap_bounding": int(st["CapBnd"], 16), "no_new_privs": int(st["NoNewPrivs"]),
+        "seccomp_mode": int(st["Seccomp"]), "seccomp_filters": int(st["Seccomp_filters"]),
+        "cutime_ns": int(s[15]), "cstime_ns": int(s[16]), "cmin_flt": int(s[10]),
+        "cmaj_flt": int(s[12]), "syscr": int(io["syscr"]), "syscw": int(io["syscw"]),
+        "tracer_pid": int(st["TracerPid"]), "tty": int(s[6]), "tpgid": int(s[7]),
+        "ns_net": namespace(f"{base}/ns/net"), "ns_mnt": namespace(f"{base}/ns/mnt"),
+        "ns_pid_for_children": namespace(f"{base}/ns/pid_for_children"),
         "exit_code": int(s[51]) if zombie else None,
     }  # fmt: skip
 
@@ -75,7 +92,7 @@ def from_proc(pid):
 def from_call(pid):
     record = vars(pid_info.read(pid)).copy()
     record["children"] = sorted(record["children"])
-    for name in ("start_ns", "utime_ns", "stime_ns"):
+    for name in ("start_ns", "utime_ns", "stime_ns", "cutime_ns", "cstime_ns"):
         record[name] //= TICK
     return record
 
@@ -92,7 +109,8 @@ def differences(pid):
         # /proc adds to a kernel thread's name what its work is and what was cut off.
         if name == "comm" and before["ppid"] in (0, 2) and first.startswith(value):
             continue
-        if name in GROWING and min(first, last) <= value <= max(first, last):
+        grows = name in GROWING and None not in (first, last, value)
+        if grows and min(first, last) <= value <= max(first, last):
             continue
         found.append(f"{pid} {before['state']} {name}: /proc {first!r}, {last!r}, call {value!r}")
     return before["state"], found

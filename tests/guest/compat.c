@@ -30,7 +30,8 @@ static void on_signal(int sig)
 
 int main(void)
 {
-	struct pid_info native = { .mask = PID_INFO_IDENT | PID_INFO_CREDS }, *info;
+	struct pid_info native = { .wanted = PID_INFO_CREDS | PID_INFO_CMDLINE }, *info;
+	char *buffer, cmdline[64];
 	int *status, ret;
 	long pid;
 
@@ -39,11 +40,20 @@ int main(void)
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	CHECK(info != MAP_FAILED);
 	status = (int *)(info + 1);
+	buffer = (char *)(info + 1) + 64;
 
-	info->mask = native.mask;
+	info->wanted = native.wanted;
+	info->buffer = (uintptr_t)buffer;
+	native.buffer = (uintptr_t)cmdline;
+	info->buffer_size = sizeof(cmdline);
+	native.buffer_size = sizeof(cmdline);
 	CHECK(!int80(548, getpid(), (uintptr_t)info, sizeof(*info), 0));
 	CHECK(!syscall(548, getpid(), &native, sizeof(native), 0));
-	CHECK(info->pid == getpid() && !memcmp(info, &native, sizeof(native)));
+	CHECK(info->pid == getpid() && info->filled == native.filled && info->cmdline.size);
+	CHECK(!memcmp(buffer, cmdline, native.cmdline.size));
+	info->age_ns = native.age_ns;
+	info->buffer = native.buffer;
+	CHECK(!memcmp(info, &native, sizeof(native)));
 	/* Negative, and so sign-extended from 32 bits. */
 	CHECK(int80(548, -7, (uintptr_t)info, sizeof(*info), 0) == -EINVAL);
 

@@ -56,16 +56,24 @@ static bool was_left(void)
 
 static long try_info(void)
 {
-	static char root[4096], cwd[4096];
-	static int32_t children[64];
+	static char buffer[1 << 16];
 	struct pid_info info = {
-		.mask = PID_INFO_ALL,
-		.children = (uintptr_t)children, .children_cap = 64,
-		.root = (uintptr_t)root, .root_cap = sizeof(root),
-		.cwd = (uintptr_t)cwd, .cwd_cap = sizeof(cwd),
+		.wanted = ~0ULL, .buffer = (uintptr_t)buffer, .buffer_size = sizeof(buffer),
 	};
 
 	return syscall(548, getppid(), &info, sizeof(info), 0);
+}
+
+/* Two records in all of the processes' groups, from this one on. */
+static long try_many(void)
+{
+	static uint64_t buffer[1024];
+	struct pid_info info = {
+		.wanted = ~0ULL, .buffer = (uintptr_t)buffer, .buffer_size = sizeof(buffer),
+		.cursor = getpid(),
+	};
+
+	return syscall(548, 0, &info, sizeof(info), PID_INFO_MANY);
 }
 
 static long try_kill(void)
@@ -95,6 +103,7 @@ static const struct {
 	int errors[4];
 } calls[] = {
 	{ "get_pid_info", try_info, { ENOMEM, EFAULT } },
+	{ "get_pid_info_many", try_many, { ENOMEM, EFAULT } },
 	{ "ft_kill", try_kill, { } },
 	{ "ft_fork", try_fork, { ENOMEM, EAGAIN } },
 	{ "ft_wait", try_wait, { EFAULT } },

@@ -55,7 +55,7 @@ static uint64_t address(void)
 static uint64_t length(void)
 {
 	static const uint64_t edges[] = {
-		0, 1, 335, 336, 337, 344, 4095, 4096, 4097, UINT32_MAX, UINT64_MAX,
+		0, 1, 407, 408, 409, 1000, 4095, 4096, 4097, UINT32_MAX, UINT64_MAX,
 	};
 
 	return rnd() % 3 ? edges[rnd() % 11] : rnd() % 8192;
@@ -70,13 +70,13 @@ static pid_t some_pid(void)
 
 static void fill(struct pid_info *info)
 {
-	info->mask = rnd() % 4 ? PID_INFO_ALL : rnd();
-	info->children = address();
-	info->root = address();
-	info->cwd = address();
-	info->children_cap = length();
-	info->root_cap = length();
-	info->cwd_cap = length();
+	info->wanted = rnd() % 4 ? ~0ULL : rnd();
+	info->buffer = rnd() % 2 ? (uintptr_t)page : address();
+	info->buffer_size = rnd() % 2 ? 4096 : length();
+	info->string_max = rnd() % 4 ? 0 : length();
+	info->cursor = rnd() % 2 ? 0 : some_pid();
+	info->match_start_ns = rnd() % 16 ? 0 : rnd();
+	info->match_inode = rnd() % 16 ? 0 : rnd();
 }
 
 static void one_call(void)
@@ -109,7 +109,9 @@ static void one_call(void)
 		break;
 	default:
 		fill(&info);
-		syscall(548, some_pid(), &info, rnd() % 4 ? sizeof(info) : length(), rnd() % 3);
+		ret = syscall(548, rnd() % 2 ? 0 : some_pid(), &info,
+			      rnd() % 4 ? sizeof(info) : length(), rnd() % 8);
+		CHECK(ret < 0 || !(info.filled & info.denied));
 	}
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;

@@ -89,37 +89,45 @@ static void family(char **argv, int number)
 	_exit(0);
 }
 
-/* From PID 1 to the last; what was found is looked at once more in full. */
+/* All in many records; each that was found is looked at once more in full. */
 static void watch(void)
 {
-	static char root[4096], cwd[4096];
-	static int32_t children[64];
-	struct pid_info info;
-	pid_t pid, parent = getppid();
+	static uint64_t many[64 * PID_INFO_SIZE_VER0 / 8];
+	static char buffer[1 << 16];
+	struct pid_info request, info;
+	pid_t parent = getppid(), last = 0;
+	long count, i;
 
+	request = (struct pid_info){
+		.wanted = ~0ULL, .buffer = (uintptr_t)many, .buffer_size = sizeof(many),
+		.string_max = 1,
+	};
 	while (is_time()) {
-		for (pid = 1;; pid = info.pid + 1) {
-			info = (struct pid_info){ .mask = PID_INFO_FIXED };
-			if (syscall(548, pid, &info, sizeof(info), PID_INFO_NEXT)) {
-				CHECK(errno == ESRCH);
-				break;
-			}
-			CHECK(info.pid >= pid);
-			pid = info.pid;
+		count = syscall(548, 0, &request, PID_INFO_SIZE_VER0, PID_INFO_MANY);
+		CHECK(count >= 0);
+		if (!count) {
+			request.cursor = last = 0;
+			continue;
+		}
+		for (i = 0; i < count; i++) {
+			char *at = (char *)many + i * PID_INFO_SIZE_VER0;
+			pid_t pid = ((struct pid_info *)at)->pid;
+
+			CHECK(((struct pid_info *)at)->size == PID_INFO_SIZE_VER0);
+			CHECK(pid > last);
+			last = pid;
 			info = (struct pid_info){
-				.mask = PID_INFO_ALL,
-				.children = (uintptr_t)children, .children_cap = 64,
-				.root = (uintptr_t)root, .root_cap = sizeof(root),
-				.cwd = (uintptr_t)cwd, .cwd_cap = sizeof(cwd),
+				.wanted = ~0ULL, .buffer = (uintptr_t)buffer,
+				.buffer_size = sizeof(buffer),
+				.match_start_ns = ((struct pid_info *)at)->start_ns,
 			};
 			if (syscall(548, pid, &info, sizeof(info), 0)) {
 				CHECK(errno == ESRCH);
 				add(&done->gone);
-				info.pid = pid;
 				continue;
 			}
 			CHECK(info.pid == pid && info.comm[0]);
-			CHECK(!(info.mask & PID_INFO_CWD) || cwd[0]);
+			CHECK(!(info.filled & PID_INFO_CWD) || buffer[info.cwd.offset] == '/');
 			add(&done->records);
 			if (info.ppid != parent && info.uid == 65534) {
 				CHECK(!ft_kill(pid, SIGWINCH) || errno == ESRCH);

@@ -94,8 +94,12 @@ def test_once(lab):
 def test_once_shows_nobody_what_proc_shows_nobody(lab):
     command = "runuser -u nobody -- pidinfod --once 1 --format json"
     info = json.loads(lab.exec("sh", "-c", command).stdout)
-    protected = ["rchar", "wchar", "read_bytes", "write_bytes", "stack", "sp", "root", "cwd"]
-    assert info["denied"] == protected
+    protected = {
+        "rchar", "wchar", "read_bytes", "write_bytes", "syscr", "syscw", "cancelled_write_bytes",
+        "exit_code", "stack", "sp", "root", "cwd", "exe", "open_files",
+        *(name for name in info if name.startswith("ns_")),
+    }  # fmt: skip
+    assert set(info["denied"]) == protected
     assert {info[name] for name in protected} == {None}
     assert info["comm"] == "systemd"
     for path in ("io", "root", "cwd"):
@@ -104,16 +108,18 @@ def test_once_shows_nobody_what_proc_shows_nobody(lab):
 
 
 def test_sysctl_hides(lab):
-    """kernel.pid_info_restrict: the call knows nothing of what may not be traced. That there is
+    """kernel.pid_info_hidepid: the call knows nothing of what may not be traced. That there is
     such a process kill(2) tells everyone."""
-    lab.exec("sysctl", "-q", "kernel.pid_info_restrict=1")
     try:
-        hidden = lab.exec("runuser", "-u", "nobody", "--", "pidinfod", "--once", "1", check=False)
-        assert hidden.returncode == 4
-        assert "may not be looked at" in hidden.stderr
-        assert lab.exec("pidinfod", "--once", "1").returncode == 0
+        for setting in ("1", "2"):
+            lab.exec("sysctl", "-q", f"kernel.pid_info_hidepid={setting}")
+            command = ("runuser", "-u", "nobody", "--", "pidinfod", "--once", "1")
+            hidden = lab.exec(*command, check=False)
+            assert hidden.returncode == 4
+            assert "may not be looked at" in hidden.stderr
+            assert lab.exec("pidinfod", "--once", "1").returncode == 0
     finally:
-        lab.exec("sysctl", "-q", "kernel.pid_info_restrict=0")
+        lab.exec("sysctl", "-q", "kernel.pid_info_hidepid=0")
 
 
 def test_option_off():

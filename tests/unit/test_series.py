@@ -55,10 +55,10 @@ def test_a_file_that_no_patch_adds(kernel, tmp_path):
 
 
 def test_a_patch_that_is_not_there(kernel, tmp_path):
-    next((kernel / "patches/6.12").glob("0001-*")).unlink()
+    next((kernel / "patches/6.12").glob("0002-*")).unlink()
     done = mails(kernel, "6.12", tmp_path / "mails")
     assert done.returncode == 1
-    assert "is of patch 0001, which 6.12 does not have" in done.stderr
+    assert "is of patch 0002, which 6.12 does not have" in done.stderr
 
 
 def git(repo, *arguments):

@@ -29,12 +29,21 @@ static uint64_t now(void)
 	return time.tv_sec * 1000000000ull + time.tv_nsec;
 }
 
-static void call(pid_t pid, uint64_t mask)
+/* The first edition's groups of fields, and the wider ones beside them; no strings. */
+#define FIRST	(PID_INFO_IDENT | PID_INFO_PGRP | PID_INFO_SESSION | PID_INFO_CREDS | \
+		 PID_INFO_TIMES | PID_INFO_SCHED | PID_INFO_SWITCHES | PID_INFO_FAULTS | \
+		 PID_INFO_MEM | PID_INFO_IO | PID_INFO_SIGNALS | PID_INFO_EXIT | \
+		 PID_INFO_CGROUP | PID_INFO_STACK | PID_INFO_SP)
+#define WIDE	(PID_INFO_CAPS | PID_INFO_SECCOMP | PID_INFO_CTIMES | PID_INFO_CPU | \
+		 PID_INFO_MEMSTAT | PID_INFO_BLOCKIO | PID_INFO_TTY | PID_INFO_TRACER | \
+		 PID_INFO_NAMESPACES | PID_INFO_FILES | PID_INFO_LIMITS)
+
+static void call(pid_t pid, uint64_t wanted, size_t size)
 {
 	static struct pid_info info;
 
-	info.mask = mask;
-	CHECK(!syscall(548, pid, &info, sizeof(info), 0));
+	info.wanted = wanted;
+	CHECK(!syscall(548, pid, &info, size, 0));
 }
 
 /* The fixed fields in /proc: open, read, close and parse, as a tool in C would. */
@@ -83,7 +92,12 @@ static void procfs(pid_t pid)
 
 static void one_call(pid_t pid)
 {
-	call(pid, PID_INFO_FIXED);
+	call(pid, FIRST, PID_INFO_SIZE_VER0);
+}
+
+static void one_wide(pid_t pid)
+{
+	call(pid, FIRST | WIDE, sizeof(struct pid_info));
 }
 
 static void one_sched_getattr(pid_t pid)
@@ -99,16 +113,32 @@ static void one_getppid(pid_t pid)
 	syscall(110);
 }
 
-static void sweep_call(pid_t pid)
-{
-	struct pid_info info = { .mask = PID_INFO_FIXED };
-	int count = 0;
+/* The processes of this one's, each by a call; and all processes by many records. */
+static pid_t *started;
+static int nr_started;
 
-	for (pid = 1; !syscall(548, pid, &info, sizeof(info), PID_INFO_NEXT); count++) {
-		pid = info.pid + 1;
-		info = (struct pid_info){ .mask = PID_INFO_FIXED };
-	}
-	CHECK(errno == ESRCH && count > 10);
+static void sweep_single(pid_t pid)
+{
+	int i;
+
+	for (i = 0; i < nr_started; i++)
+		call(started[i], FIRST, PID_INFO_SIZE_VER0);
+	(void)pid;
+}
+
+static void sweep_many(pid_t pid)
+{
+	static uint64_t buffer[256 * PID_INFO_SIZE_VER0 / 8];
+	struct pid_info request = {
+		.wanted = FIRST, .buffer = (uintptr_t)buffer, .buffer_size = sizeof(buffer),
+		.cursor = started[0],
+	};
+	int count = 0, ret;
+
+	while ((ret = syscall(548, 0, &request, PID_INFO_SIZE_VER0, PID_INFO_MANY)) > 0)
+		count += ret;
+	CHECK(!ret && count >= nr_started);
+	(void)pid;
 }
 
 static void sweep_procfs(pid_t pid)
@@ -135,12 +165,14 @@ static const struct contest single[] = {
 	{ "getppid", one_getppid, 20000 },
 	{ "sched_getattr", one_sched_getattr, 20000 },
 	{ "get_pid_info", one_call, 20000 },
+	{ "get_pid_info_wide", one_wide, 20000 },
 	{ "procfs", procfs, 500 },
 	{ }
 };
 
 static const struct contest sweeps[] = {
-	{ "sweep_get_pid_info", sweep_call, 1 },
+	{ "sweep_single", sweep_single, 1 },
+	{ "sweep_many", sweep_many, 1 },
 	{ "sweep_procfs", sweep_procfs, 1 },
 	{ }
 };
@@ -171,6 +203,8 @@ int main(int argc, char **argv)
 	pid_t pid = 0;
 
 	CHECK(argc >= 2 && count > 0);
+	started = calloc(count, sizeof(*started));
+	CHECK(started);
 	signal(SIGCHLD, SIG_IGN);
 	for (i = 0; i < count; i++) {
 		pid = fork();
@@ -180,6 +214,7 @@ int main(int argc, char **argv)
 			for (;;)
 				pause();
 		}
+		started[nr_started++] = pid;
 	}
 	sleep(1);
 	measure(!strcmp(argv[1], "sweep") ? sweeps : single, pid);

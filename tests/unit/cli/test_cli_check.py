@@ -5,7 +5,9 @@ import contextlib
 import dataclasses
 import io
 import os
+import pwd
 import re
+import types
 
 import pytest
 
@@ -96,6 +98,84 @@ def test_what_the_kernel_does_not_keep():
     assert swept_by([ITERATOR], absent=("wchar", "rchar", "queued")) == [
         "Processes are swept by bpf_iter", "The kernel does not keep: queued, rchar, wchar",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def package_user(monkeypatch):
+    """The user of the package's service has group 997 of his own, and is in 1009 too."""
+    monkeypatch.setattr(pwd, "getpwnam", {"pidinfod": types.SimpleNamespace(pw_gid=997)}.get)
+    monkeypatch.setattr(os, "getgrouplist", lambda user, gid: [gid, 1009])
+
+
+def settings(proc, hidepid, gid):
+    """A /proc of a kernel with the call."""
+    (proc / "sys/kernel").mkdir(parents=True)
+    (proc / "sys/kernel/pid_info_hidepid").write_text(f"{hidepid}\n")
+    (proc / "sys/kernel/pid_info_gid").write_text(f"{gid}\n")
+    return Config(procfs=proc)
+
+
+@pytest.mark.usefixtures("package_user")
+@pytest.mark.parametrize("hidepid", [1, 2])
+@pytest.mark.parametrize(
+    ("gid", "mend"),
+    [
+        (0, "    sysctl kernel.pid_info_gid=997 exempts the group of the user pidinfod"),
+        (43, "    add the user pidinfod to the group 43, which kernel.pid_info_gid exempts"),
+    ],
+)
+def test_what_is_hidden_from_the_daemon(tmp_path, hidepid, gid, mend):
+    config = settings(tmp_path, hidepid, gid)
+    told = (
+        f"kernel.pid_info_hidepid is {hidepid}: get_pid_info tells the daemon nothing of processes "
+        "of other users; "
+    )
+    assert check.hidden(config, "get_pid_info") == [f"{told}group_* and zombies lack them", mend]
+    assert check.hidden(config, "bpf_iter") == [
+        f"{told}bpf_iter tells of them; without it group_* and zombies would lack them", mend,
+    ]  # fmt: skip
+    # It stands where --check says what processes are swept by.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pid_info, "is_supported", lambda: True)
+        _, *lines = check.sweep(config, Loaded({}, ()))
+    assert lines == check.hidden(config, "get_pid_info")
+
+
+@pytest.mark.usefixtures("package_user")
+@pytest.mark.parametrize(("hidepid", "gid"), [(0, 0), (0, 43), (1, 997), (2, 997), (2, 1009)])
+def test_nothing_is_hidden(tmp_path, hidepid, gid):
+    """By the setting, or from a member of the exempt group."""
+    assert check.hidden(settings(tmp_path, hidepid, gid), "get_pid_info") == []
+
+
+@pytest.mark.usefixtures("package_user")
+def test_nothing_is_hidden_from_who_may_trace(tmp_path):
+    config = settings(tmp_path, 2, 0)
+    web = Group("web", exe=("/usr/bin/web",))
+    assert check.hidden(config, "get_pid_info") != []
+    assert check.hidden(dataclasses.replace(config, groups=(web,)), "get_pid_info") == []
+
+
+@pytest.mark.usefixtures("package_user")
+def test_a_kernel_without_the_setting(tmp_path):
+    assert check.hidden(Config(procfs=tmp_path), "procfs") == []
+
+
+def test_without_the_packages_user_it_is_who_asks(tmp_path, monkeypatch):
+    def nobody(name):
+        raise KeyError(name)
+
+    monkeypatch.setattr(pwd, "getpwnam", nobody)
+    monkeypatch.setattr(os, "geteuid", lambda: 1013)
+    monkeypatch.setattr(os, "getegid", lambda: 1019)
+    monkeypatch.setattr(os, "getgroups", lambda: [1021])
+    config = settings(tmp_path, 1, 0)
+    assert check.hidden(config, "get_pid_info")[1] == (
+        "    sysctl kernel.pid_info_gid=1019 exempts the group of the user 1013"
+    )
+    for own in (1019, 1021):
+        (tmp_path / "sys/kernel/pid_info_gid").write_text(f"{own}\n")
+        assert check.hidden(config, "get_pid_info") == []
 
 
 def megabytes(config, used=0):

@@ -2,6 +2,7 @@
 """The text and JSON of --once, and what is said of a PID that cannot be shown."""
 
 import ctypes
+import dataclasses
 import io
 import json
 import os
@@ -19,41 +20,61 @@ from tests.support.asked import Daemon
 
 INFO = PidInfo(
     pid=4211, tgid=4211, ppid=1, pgid=4201, sid=4201, state="S", comm="a\nuid  0\x1b[31m",
-    num_threads=3, uid=1009, age_ns=93_784_500_000_000, utime_ns=250_000_000, policy=3, nice=-7,
+    num_threads=3, uid=1009, groups=(), cap_effective=0x21, no_new_privs=1, cutime_ns=7, swap=2048,
+    open_files=5, ns_net=4026531840, nspids=(4211, 1), tracer_pid=0, exe="/bin/\x1b",
+    age_ns=93_784_500_000_000, utime_ns=250_000_000, policy=3, nice=-7,
     rss=9129984, sig_pending=0, sig_blocked=1 << 14 | 1 << 34, stack=0x7FFC13DAE1F0,
-    children=(4217, 4219), children_count=2, root="/", cwd="/caf\udce9/\u202e",
-    denied=("rchar", "wchar"), source="procfs",
+    children=(4217, 4219), limits=((1024, 2**64 - 1),), cmdline=("a b", "\x1b]"), root="/",
+    cwd="/caf\udce9/\u202e", denied=("rchar", "wchar"), source="procfs",
 )  # fmt: skip
 TEXT = """\
-pid             4211
-tgid            4211
-ppid            1
-pgid            4201
-sid             4201
-state           S (sleeping)
-comm            a\\x0auid  0\\x1b[31m
-num_threads     3
-uid             1009
-age_ns          93784.500 s (1d 02:03:04)
-utime_ns        0.250000 s
-policy          SCHED_BATCH
-nice            -7
-rss             9129984 (8.7 MiB)
-rchar           (not permitted)
-wchar           (not permitted)
-sig_pending     none
-sig_blocked     SIGTERM SIGRTMIN+1
-stack           0x7ffc13dae1f0
-children        4217 4219
-children_count  2
-root            /
-cwd             /caf\\xe9/\\u202e
-source          procfs
+pid            4211
+tgid           4211
+ppid           1
+state          S (sleeping)
+comm           a\\x0auid  0\\x1b[31m
+num_threads    3
+pgid           4201
+sid            4201
+uid            1009
+groups         none
+cap_effective  0x21
+no_new_privs   1
+age_ns         93784.500 s (1d 02:03:04)
+utime_ns       0.250000 s
+cutime_ns      0.000000 s
+policy         SCHED_BATCH
+nice           -7
+rss            9129984 (8.7 MiB)
+swap           2048 (2.0 KiB)
+rchar          (not permitted)
+wchar          (not permitted)
+open_files     5
+limits         1024/-
+sig_pending    none
+sig_blocked    SIGTERM SIGRTMIN+1
+ns_net         4026531840
+nspids         4211 1
+tracer_pid     0
+stack          0x7ffc13dae1f0
+children       4217 4219
+root           /
+cwd            /caf\\xe9/\\u202e
+exe            /bin/\\x1b
+cmdline        a b \\x1b]
+source         procfs
 """
 
 
 def test_text():
     assert once.as_text(INFO) == TEXT
+
+
+@pytest.mark.parametrize("name", ["comm", "name", "root", "cwd", "exe"])
+def test_no_text_reaches_the_terminal_as_it_is(name):
+    told = once.as_text(dataclasses.replace(INFO, **{name: "x\x1b[2J\n\udcff\\"}))
+    assert "x\\x1b[2J\\x0a\\xff\\\\\n" in told
+    assert all(line.isprintable() for line in told.split("\n"))
 
 
 def test_json_is_exact_and_ascii():
@@ -234,4 +255,5 @@ def test_a_real_process_in_every_locale(tmp_path, encoding, form):
     if form == "json":
         assert os.fsencode(json.loads(told)["cwd"]) == odd
     else:
-        assert told.splitlines()[-2].endswith("/nu\\xff\\xfe\\x1b\\x0a")
+        (cwd,) = (line for line in told.splitlines() if line.startswith("cwd "))
+        assert cwd.endswith("/nu\\xff\\xfe\\x1b\\x0a")

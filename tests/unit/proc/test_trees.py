@@ -228,36 +228,177 @@ def test_a_path_that_is_not_told_costs_only_itself(proc, fail, name, field):
     assert (field in info.denied) == (name in ("EACCES", "EPERM"))
 
 
-@pytest.mark.parametrize("name", [*ERRNOS, "ENOENT", "ESRCH"])
-@pytest.mark.parametrize(
-    ("file", "field"),
-    [("io", "rchar"), ("syscall", "sp"), ("cgroup", "cgroup_id"), ("/task", "children")],
+# What else /proc tells of one process, beside stat and status.
+LIMITS = (
+    "Limit                     Soft Limit           Hard Limit           Units     \n"
+    "Max cpu time              unlimited            unlimited            seconds   \n"
+    "Max stack size            8388608              unlimited            bytes     \n"
+    "Max nice priority         0                    7                    \n"
 )
-def test_every_other_file_costs_only_its_fields(proc, fail, name, file, field):
+FILES = {
+    "io": "rchar: 2\nwchar: 3\nsyscr: 5\nsyscw: 7\nread_bytes: 11\nwrite_bytes: 13\n"
+          "cancelled_write_bytes: 17\n",
+    "syscall": "0 0x1 0x2 0x7ffc13dae1f0 0x7f0000000013\n",
+    "schedstat": "1009 1013 1019\n",
+    "oom_score_adj": "-500\n",
+    "limits": LIMITS,
+    "cmdline": "sh\0\0-c x\0",
+}  # fmt: skip
+NAMESPACES = (
+    "cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "time", "time_for_children", "user",
+    "uts",
+)  # fmt: skip
+WIDE_STATUS = (
+    "NSpid:\t7\t3\t1\nTracerPid:\t19\n"
+    "VmPeak:\t2 kB\nVmLck:\t3 kB\nVmPin:\t5 kB\nVmHWM:\t7 kB\nRssAnon:\t11 kB\n"
+    "RssFile:\t13 kB\nRssShmem:\t17 kB\nVmData:\t19 kB\nVmStk:\t23 kB\nVmExe:\t29 kB\n"
+    "VmPTE:\t31 kB\nCapInh:\t0000000000000002\nCapPrm:\t0000000000000003\n"
+    "CapEff:\t0000000000000005\nCapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000007\n"
+    "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t3\n"
+)
+
+
+def fill(folder, status=WIDE_STATUS):
+    """All that /proc tells of one process."""
+    with open(folder / "status", "a") as file:
+        file.write(status)
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    (folder / "exe").symlink_to("/bin/sh (deleted)")
+    (folder / "ns").mkdir()
+    for place, name in enumerate(NAMESPACES):
+        (folder / "ns" / name).symlink_to(f"{name.partition('_')[0]}:[{4026531835 + place}]")
+    (folder / "fd").mkdir()
+    for number in ("0", "1", "2", "211"):
+        (folder / "fd" / number).touch()
+
+
+def test_all_that_is_told(proc):
+    """As proc(5) has it. The numbers of stat are those of their fields there, but for the first."""
+    fill(proc / "7")
+    info = procfs.read(7, proc)
+    assert not info.denied
+    assert (info.uid, info.euid, info.suid, info.fsuid) == (11, 13, 17, 19)
+    assert (info.gid, info.egid, info.sgid, info.fsgid) == (23, 29, 31, 37)
+    assert (info.groups, info.nspids, info.tracer_pid) == ((0, 1), (7, 3, 1), 19)
+    assert (
+        info.cap_inheritable, info.cap_permitted, info.cap_effective, info.cap_bounding,
+        info.cap_ambient,
+    ) == (2, 3, 5, 2**41 - 1, 7)  # fmt: skip
+    assert (info.no_new_privs, info.seccomp_mode, info.seccomp_filters) == (1, 2, 3)
+    assert {name: getattr(info, name) / 1024 for name in (
+        "vsize_peak", "locked", "pinned", "rss_peak", "rss_anon", "rss_file", "rss_shmem", "data",
+        "stack_size", "text", "page_tables", "swap",
+    )} == {
+        "vsize_peak": 2, "locked": 3, "pinned": 5, "rss_peak": 7, "rss_anon": 11, "rss_file": 13,
+        "rss_shmem": 17, "data": 19, "stack_size": 23, "text": 29, "page_tables": 31, "swap": 47,
+    }  # fmt: skip
+    assert (
+        info.rchar, info.wchar, info.syscr, info.syscw, info.read_bytes, info.write_bytes,
+        info.cancelled_write_bytes,
+    ) == (2, 3, 5, 7, 11, 13, 17)  # fmt: skip
+    assert (info.cmin_flt, info.cmaj_flt) == (11, 13)
+    assert (info.cutime_ns, info.cstime_ns) == (16 * procfs.TICK_NS, 17 * procfs.TICK_NS)
+    assert (info.run_delay_ns, info.timeslices, info.runtime_ns) == (1013, 1019, None)
+    assert (info.oom_score_adj, info.open_files, info.sp) == (-500, 4, 0x7FFC13DAE1F0)
+    assert info.limits == ((2**64 - 1,) * 2, (8388608, 2**64 - 1), (0, 7))
+    assert [getattr(info, f"ns_{name}") for name in NAMESPACES] == list(
+        range(4026531835, 4026531845)
+    )
+    assert (info.exe, info.cmdline, info.name) == ("/bin/sh (deleted)", ("sh", "", "-c x"), "sh")
+    # What /proc has not.
+    assert {name for name, value in vars(info).items() if value is None} == {
+        "inode", "flags", "securebits", "runtime_ns", "cgroup_id", "exit_code",
+    }  # fmt: skip
+
+
+def test_a_thread_is_read_in_its_process(proc):
+    """Its own time on a processor is there to the nanosecond."""
+    folder = add(proc / "7/task", 23, status=STATUS.format(pid=7, groups=""))
+    fill(folder)
+    (proc / "23").mkdir()
+    (proc / "23/status").write_text((folder / "status").read_text())
+    info = procfs.read(23, proc)
+    assert (info.pid, info.tgid, info.runtime_ns, info.timeslices) == (23, 7, 1009, 1019)
+
+
+def test_what_has_no_memory(proc):
+    text = STATUS.format(pid=7, groups="")
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith("Vm")]
+    (proc / "7/status").write_text("".join(lines))
+    (proc / "7/cmdline").touch()
+    info = procfs.read(7, proc)
+    names = ("rss", "vsize", "swap", "rss_peak", "stack", "exe", "cmdline")
+    assert [getattr(info, name) for name in names] == [None] * len(names)
+
+
+@pytest.mark.parametrize(("threads", "status"), [(1, 49), (2, None)])
+def test_a_zombie_is_dead_with_its_last_thread(proc, threads, status):
+    """Until then its status is not that of the process."""
+    text = stat(7, state="Z").split()
+    text[19], text[51] = b"%d" % threads, b"49"
+    (proc / "7/stat").write_bytes(b" ".join(text))
+    assert procfs.read(7, proc).exit_code == status
+
+
+PROTECTED = (
+    ("io", ("rchar", "wchar", "read_bytes", "write_bytes", "syscr", "syscw",
+            "cancelled_write_bytes")),
+    ("syscall", ("sp",)), ("fd", ("open_files",)), ("exe", ("exe",)), ("cwd", ("cwd",)),
+    ("root", ("root", "stack", "exit_code")),
+    *((f"ns/{name}", (f"ns_{name}",)) for name in NAMESPACES),
+)  # fmt: skip
+OTHERS = (
+    ("cgroup", ("cgroup_id",)), ("/task", ("children",)), ("limits", ("limits",)),
+    ("oom_score_adj", ("oom_score_adj",)), ("cmdline", ("cmdline",)),
+    ("schedstat", ("run_delay_ns", "timeslices")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*ERRNOS, "ENOENT", "ESRCH"])
+@pytest.mark.parametrize(("file", "fields"), [*PROTECTED, *OTHERS])
+def test_every_other_file_costs_only_its_fields(proc, fail, name, file, fields):
+    fill(proc / "7")
+    whole = procfs.read(7, proc)
     fail(f"/7/{file}".replace("//", "/"), getattr(errno, name))
     info = procfs.read(7, proc)
-    assert getattr(info, field) is None
-    assert (info.pid, info.cwd, info.nvcsw) == (7, "/", 41)
+    refused = name in ("EACCES", "EPERM")
+    assert set(info.denied) == (set(fields) if refused and (file, fields) in PROTECTED else set())
+    left = set(vars(whole)) - {*fields, "age_ns", "denied"}
+    assert {one: getattr(info, one) for one in left} == {one: getattr(whole, one) for one in left}
+    lost = fields if refused or file != "root" else ("root",)
+    assert all(getattr(info, one) is None for one in lost)
 
 
 @pytest.mark.parametrize(
     ("line", "fields"),
     [
-        ("Uid", ("uid", "euid")),
-        ("Gid", ("gid", "egid")),
+        ("Uid", ("uid", "euid", "suid", "fsuid")),
+        ("Gid", ("gid", "egid", "sgid", "fsgid")),
         ("SigQ", ("sigq_len", "sigq_limit")),
         ("SigPnd", ("sig_pending",)),
         ("ShdPnd", ("sig_shared_pending",)),
         ("SigBlk", ("sig_blocked",)),
         ("SigIgn", ("sig_ignored",)),
         ("SigCgt", ("sig_caught",)),
+        ("NSpid", ("nspids",)),
+        ("Groups", ("groups",)),
+        ("TracerPid", ("tracer_pid",)),
+        ("VmHWM", ("rss_peak",)),
+        ("RssAnon", ("rss_anon",)),
+        ("CapAmb", ("cap_ambient",)),
+        ("NoNewPrivs", ("no_new_privs",)),
+        ("Seccomp", ("seccomp_mode",)),
+        ("Seccomp_filters", ("seccomp_filters",)),
         ("voluntary_ctxt_switches", ("nvcsw",)),
         ("nonvoluntary_ctxt_switches", ("nivcsw",)),
     ],
 )
 def test_a_line_that_is_missing_costs_only_its_fields(proc, line, fields):
+    text = STATUS.format(pid=7, groups="") + WIDE_STATUS
+    (proc / "7/status").write_text(text)
     whole = procfs.read(7, proc)
-    lines = STATUS.format(pid=7, groups="").splitlines(keepends=True)
+    lines = text.splitlines(keepends=True)
     (proc / "7/status").write_text(
         "".join(text for text in lines if not text.startswith(f"{line}:"))
     )
@@ -283,7 +424,7 @@ def test_children(proc):
         (proc / f"7/task/{tid}/children").write_text(text)
     (proc / "7/task/31").mkdir()  # a thread that left meanwhile
     info = procfs.read(7, proc)
-    assert (sorted(info.children), info.children_count) == ([17, 19, 29], 3)
+    assert sorted(info.children) == [17, 19, 29]
 
 
 def test_children_on_a_kernel_that_does_not_list_them(proc):
