@@ -4,6 +4,8 @@ kernel's memory for the maps."""
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -18,6 +20,7 @@ from pidinfod.metrics.snapshot import Source
 from pidinfod.service import daemon
 from pidinfod.service.config import Config
 
+USER = "pidinfod"  # whom the package's service runs as
 # What else the probes feed.
 DEATHS = ("sched_process_exit", "signal_generate", "mark_victim", "cgroup_mkdir")
 
@@ -63,10 +66,52 @@ def sweep(config: Config, loaded: Loaded) -> list[str]:
         config.shown_groups,
     )  # fmt: skip
     by, why = source.sweeper.way
-    lines = [f"Processes are swept by {by}" + (f", as: {text.printable(why)}" if why else "")]
+    lines = [
+        f"Processes are swept by {by}" + (f", as: {text.printable(why)}" if why else ""),
+        *hidden(config, by),
+    ]
     if loaded.absent:
         lines.append(f"The kernel does not keep: {', '.join(sorted(loaded.absent))}")
     return lines
+
+
+def hidden(config: Config, by: str) -> list[str]:
+    """What get_pid_info keeps from the daemon by the setting of this PID namespace, and how to
+    exempt it. `by` is what processes are swept by."""
+    sysctl = config.procfs / "sys/kernel"
+    try:
+        hidepid = int((sysctl / "pid_info_hidepid").read_text())
+        exempt = int((sysctl / "pid_info_gid").read_text())
+    except OSError:
+        return []  # a kernel without the call
+    user, gid, groups = daemon_groups()
+    # Whoever has a rule on exe keeps CAP_SYS_PTRACE, from which nothing is hidden.
+    if not hidepid or exempt in groups or "exe" in Rules(config.groups).needs:
+        return []
+    if by == "get_pid_info":
+        missing = "group_* and zombies lack them"
+    else:
+        missing = f"{by} tells of them; without it group_* and zombies would lack them"
+    if exempt:
+        mend = f"add the user {user} to the group {exempt}, which kernel.pid_info_gid exempts"
+    else:
+        mend = f"sysctl kernel.pid_info_gid={gid} exempts the group of the user {user}"
+    return [
+        f"kernel.pid_info_hidepid is {hidepid}: get_pid_info tells the daemon nothing of processes "
+        f"of other users; {missing}",
+        f"    {mend}",
+    ]
+
+
+def daemon_groups() -> tuple[str, int, set[int]]:
+    """Whom the daemon runs as, his own group and all of his groups: the package's user, or who
+    asks where there is none."""
+    try:
+        gid = pwd.getpwnam(USER).pw_gid
+    except KeyError:
+        gid = os.getegid()
+        return str(os.geteuid()), gid, {gid, *os.getgroups()}
+    return USER, gid, set(os.getgrouplist(USER, gid))
 
 
 def memory(config: Config, used: int) -> str:

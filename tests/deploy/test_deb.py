@@ -50,7 +50,7 @@ def test_depends_on_what_the_daemon_imports(deb):
 def test_contents(deb):
     listing = subprocess.check_output(["dpkg-deb", "-c", deb], text=True)
     paths = ["usr/bin/pidinfod", "usr/lib/systemd/system/pidinfod.service",
-             "etc/pidinfod/config.yml"]  # fmt: skip
+             "etc/pidinfod/config.yml", "usr/share/doc/pidinfod/README.Debian"]  # fmt: skip
     for source, target, pattern in (
         ("pidinfod", "usr/lib/python3/dist-packages/pidinfod", "*.py"),
         ("bpf", "usr/share/pidinfod/bpf", "*.[ch]"),
