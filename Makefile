@@ -29,7 +29,7 @@ check: setup
 test: setup
 	@set -e; venv=$$(deploy/setup); \
 	echo "== lint and types"; $$venv/bin/ruff check . ; $$venv/bin/mypy ; \
-	echo "== kernel"; kernel/check ; kernel/build --debug ; \
+	echo "== kernel"; kernel/check ; kernel/build --padded ; kernel/build --debug ; \
 	echo "== tests"; \
 	$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" $$venv/bin/python3 -m pytest -v \
 		tests/unit tests/host tests/both tests/lab tests/deploy tests/bench tests/torture
