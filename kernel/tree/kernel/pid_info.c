@@ -56,8 +56,6 @@
 /* Fields that /proc shows only to who may attach to the task. */
 #define PID_INFO_ATTACH	PID_INFO_SP
 
-#define PID_INFO_PATHS	(PID_INFO_ROOT | PID_INFO_CWD | PID_INFO_EXE)
-
 /* All that an mm tells. */
 #define PID_INFO_MM	(PID_INFO_MEM | PID_INFO_STACK | PID_INFO_EXE | \
 			 PID_INFO_CMDLINE | PID_INFO_MEMSTAT)

@@ -630,23 +630,6 @@ static inline pid_t spawn_doze(void)
 	return pid;
 }
 
-/* A child of the user @uid, of whom others may know as @dumpable says. */
-static inline pid_t spawn_user(uid_t uid, int dumpable)
-{
-	pid_t pid;
-
-	shared->word[0] = 0;
-	pid = spawn();
-	if (!pid) {
-		become(uid);
-		must(!prctl(PR_SET_DUMPABLE, dumpable));
-		shared->word[0] = 1;
-		doze();
-	}
-	until(shared->word[0] && state_of(pid) == 'S');
-	return pid;
-}
-
 static inline int compare_ids(const void *a, const void *b)
 {
 	__s32 left = *(const __s32 *)a, right = *(const __s32 *)b;
@@ -676,12 +659,6 @@ static inline unsigned int list_ids(const char *path, __s32 *ids, unsigned int r
 	closedir(dir);
 	sort_ids(ids, count);
 	return count;
-}
-
-/* Whether @id is one of the sorted @ids. */
-static inline bool has_id(const __s32 *ids, unsigned int count, __s32 id)
-{
-	return bsearch(&id, ids, count, sizeof(*ids), compare_ids);
 }
 
 #endif /* PID_INFO_TEST_H */
