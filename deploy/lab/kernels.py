@@ -26,7 +26,7 @@ MODULES = {
     "bpf": "",
 }  # fmt: skip
 NAMES = (
-    "6.12 or 6.1, patched, either with -off (without the calls), -debug (with the kernel's "
+    "6.12, 6.1 or 7.2, patched, each with -off (without the calls), -debug (with the kernel's "
     "checkers) or -padded (with a struct pid_info that has grown); "
     f"{', '.join(STOCK)}: Debian's stock kernel; or a directory with a bzImage"
 )

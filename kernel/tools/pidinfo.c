@@ -30,7 +30,7 @@ enum {
 	STATUS_FAILED = 4,
 };
 
-/* By bit. */
+/* By bit; PID_INFO_REAPED is for those who have a pidfd. */
 static const char *const groups[] = {
 	"IDENT", "PGRP", "SESSION", "INODE", "CREDS", "TIMES", "SCHED",
 	"SWITCHES", "FAULTS", "MEM", "IO", "SIGNALS", "EXIT", "CGROUP",

@@ -22,7 +22,8 @@ HEADER = (REPO / "kernel/tree/include/uapi/linux/pid_info.h").read_text()
 MARKED = re.findall(
     r"^#define PID_INFO_(\w+)\s+\(1ULL << (\d+)\)\s+/\* (?:([RA]) )?", HEADER, re.MULTILINE
 )
-GROUPS = {name: 1 << int(bit) for name, bit, _ in MARKED}
+# All that this kernel can tell: it keeps nothing of those that were reaped.
+GROUPS = {name: 1 << int(bit) for name, bit, _ in MARKED if name != "REAPED"}
 READ = {name for name, _, mark in MARKED if mark == "R"}
 ATTACH = {name for name, _, mark in MARKED if mark == "A"}
 # Those that have a native call with a hook of its own.

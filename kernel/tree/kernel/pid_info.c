@@ -79,6 +79,10 @@
 #define PF_USER_WORKER	PF_IO_WORKER	/* the only ones before 6.4 */
 #endif
 
+#ifndef kmalloc_obj	/* before 7.0 */
+#define kmalloc_obj(object, gfp)	kmalloc(sizeof(object), gfp)
+#endif
+
 /* One call: what was asked, and the record that is being made. */
 struct pid_info_call {
 	struct pid_namespace *ns;
@@ -1328,6 +1332,9 @@ static u64 pid_info_supported(size_t usize)
 #ifndef PID_INFO_HAS_INODE
 	mask &= ~PID_INFO_INODE;
 #endif
+#ifdef PID_INFO_KEEPS_EXIT
+	mask |= PID_INFO_REAPED;
+#endif
 	if (!IS_ENABLED(CONFIG_TASK_XACCT) ||
 	    !IS_ENABLED(CONFIG_TASK_IO_ACCOUNTING))
 		mask &= ~(PID_INFO_IO | PID_INFO_BLOCKIO);
@@ -1419,30 +1426,70 @@ static struct task_struct *pid_info_find(const struct pid_info_call *call,
 	return task ?: ERR_PTR(-ESRCH);
 }
 
-static int pid_info_single(struct pid_info_call *call, pid_t pid,
-			   struct pid_info __user *uinfo)
+/* The record of the task that @pid means. -EAGAIN when the id changed hands. */
+static int pid_info_living(struct pid_info_call *call, pid_t pid)
 {
-	struct pid_info *info = &call->info;
 	struct task_struct *task;
 	pid_t nr;
 	int ret;
 
+	task = pid_info_find(call, pid, &nr);
+	if (IS_ERR(task))
+		return PTR_ERR(task);
+	call->used = 0;
+	ret = pid_info_record(call, task, nr);
+	put_task_struct(task);
+	return ret;
+}
+
+/*
+ * The status of a reaped task, where the kernel keeps it for who has a pidfd. The
+ * start that is to be matched is not known any more.
+ */
+static int pid_info_reaped(struct pid_info_call *call, int fd)
+{
+	int ret = -ESRCH;
+#ifdef PID_INFO_KEEPS_EXIT
+	struct pid_info *info = &call->info;
+	unsigned int ignored;
+	struct pid *pid;
+
+	if (!(call->wanted & PID_INFO_REAPED) || call->match_start_ns)
+		return -ESRCH;
+	pid = pidfd_get_pid(fd, &ignored);
+	if (IS_ERR(pid))
+		return PTR_ERR(pid);
+
+	memset(info, 0, sizeof(*info));
+	if (pid_nr_ns(pid, call->ns) && pidfs_exit_code(pid, &info->exit_code) &&
+	    (!call->match_inode || call->match_inode == pid_info_inode_of(pid))) {
+		info->wanted = call->wanted;
+		info->filled = PID_INFO_REAPED;
+		info->supported = call->supported;
+		call->used = 0;
+		ret = 0;
+	}
+	put_pid(pid);
+#endif
+	return ret;
+}
+
+static int pid_info_single(struct pid_info_call *call, pid_t pid,
+			   struct pid_info __user *uinfo)
+{
+	struct pid_info *info = &call->info;
+	int ret;
+
 	call->base = u64_to_user_ptr(call->buffer);
 	call->room = call->buffer_size;
-	for (;;) {
-		task = pid_info_find(call, pid, &nr);
-		if (IS_ERR(task))
-			return PTR_ERR(task);
-		call->used = 0;
-		ret = pid_info_record(call, task, nr);
-		put_task_struct(task);
-		/* The id is another's by now, or nobody's: look again. */
-		if (ret != -EAGAIN)
-			break;
+	/* While the id is another's by now, or nobody's, look again. */
+	while ((ret = pid_info_living(call, pid)) == -EAGAIN) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
 	}
+	if (ret == -ESRCH && (call->flags & PID_INFO_PIDFD))
+		ret = pid_info_reaped(call, pid);
 	if (ret)
 		return ret;
 
@@ -1630,7 +1677,7 @@ SYSCALL_DEFINE4(get_pid_info, pid_t, pid, struct pid_info __user *, uinfo,
 	if (pid < 0 && !(flags & PID_INFO_PIDFD))
 		return -EINVAL;
 
-	call = kmalloc(sizeof(*call), GFP_KERNEL);
+	call = kmalloc_obj(*call, GFP_KERNEL);
 	if (!call)
 		return -ENOMEM;
 	call->flags = flags;

@@ -10,6 +10,9 @@
  * task has no such thing; or, when this kernel cannot tell it at all or @size
  * ends before the group does, without its bit in @supported.
  *
+ * Of a task that was reaped there is PID_INFO_REAPED and nothing else, for who has
+ * a pidfd of it and wants that; else ESRCH.
+ *
  * A group marked R is told to who may read the task's memory, as /proc does
  * (PTRACE_MODE_READ_FSCREDS), one marked A to who may attach to it; the others
  * to everybody who may see the process.
@@ -51,6 +54,7 @@
 #define PID_INFO_FILES		(1ULL << 33)	/* R open_files */
 #define PID_INFO_LIMITS		(1ULL << 34)	/* limits */
 /* The end of PID_INFO_SIZE_VER1. */
+#define PID_INFO_REAPED		(1ULL << 35)	/* exit_code, of the reaped */
 
 /* Flags. */
 #define PID_INFO_THREAD		(1U << 0)	/* @pid is a thread's id */

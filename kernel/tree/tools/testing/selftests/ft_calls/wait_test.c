@@ -283,6 +283,45 @@ static void see_wait_interrupted(const struct ops *ops, const char *what)
 	alarm_every(0);
 }
 
+#define AUTOREAP	0x400000000ULL	/* of clone3(2), since 7.1 */
+
+/* A child that leaves no zombie; -EINVAL where the kernel has no such. */
+static pid_t spawn_auto_reaped(void)
+{
+	const __u64 args[8] = { AUTOREAP };
+	pid_t pid = raw(syscall(__NR_clone3, args, sizeof(args)));
+
+	if (!pid)
+		must(!prctl(PR_SET_PDEATHSIG, SIGKILL));
+	return pid;
+}
+
+/* It is waited for and told to nobody; a child of its own is as any. */
+CASE(auto_reaped)
+{
+	pid_t pid = spawn_auto_reaped(), other;
+
+	if (!pid) {
+		other = spawn_exit(ops, 5);
+		see_wait(ops, other, 5 << 8, "its own child");
+		see_wait_none(ops, "after its own child");
+		_exit(6);
+	}
+	see(pid < 0 ? pid : 0, SAME, "clone3");
+	if (pid < 0)
+		return;
+	see_wait_none(ops, "auto-reaped");
+
+	pid = spawn_auto_reaped();
+	if (!pid)
+		doze();
+	other = spawn_exit(ops, 7);
+	see_wait(ops, other, 7 << 8, "beside an auto-reaped one");
+	see(ops->kill(pid, SIGTERM), 0, "kill");
+	see_wait_none(ops, "auto-reaped, killed");
+	see(ops->kill(pid, 0), -ESRCH, "kill after it");
+}
+
 /* A child that stopped or went on is no news. */
 CASE(stopped)
 {

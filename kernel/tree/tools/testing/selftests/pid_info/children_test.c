@@ -162,7 +162,7 @@ TEST(threads)
 		if (!made[0])
 			doze();
 		must(!pthread_attr_init(&attr));
-		must(!pthread_attr_setstacksize(&attr, 64 << 10));
+		must(!pthread_attr_setstacksize(&attr, 128 << 10));
 		for (i = 1; i < MAX_THREADS; i++)
 			must(!pthread_create(&thread, &attr, i % 97 ? idle_main : parent_main,
 					     &made[i]));

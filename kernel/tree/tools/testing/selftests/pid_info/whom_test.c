@@ -3,6 +3,8 @@
  * get_pid_info(): who is meant, by an id of a process or a thread, by a pidfd, and
  * by the start or the inode that it must have.
  */
+#include <sys/ioctl.h>
+
 #include "pid_info_test.h"
 
 TEST(ids)
@@ -186,6 +188,87 @@ TEST(pidfd_of_thread)
 	EXPECT_EQ(-ESRCH, ask(fd, 0, &info, PID_INFO_PIDFD | PID_INFO_THREAD));
 }
 
+/* What the kernel itself keeps of a reaped process, as PIDFD_GET_INFO first told it. */
+struct kept {
+	__u64 mask;
+	__u64 cgroupid;
+	__u32 ids[11];
+	__s32 exit_code;
+};
+
+#define KEPT_EXIT	8	/* PIDFD_INFO_EXIT */
+
+static bool keeps_exit(int fd, int *status)
+{
+	struct kept kept = { .mask = KEPT_EXIT };
+
+	if (ioctl(fd, _IOWR(0xff, 11, struct kept), &kept) || !(kept.mask & KEPT_EXIT))
+		return false;
+	*status = kept.exit_code;
+	return true;
+}
+
+/* A process that has ended as @how says, and how wait(2) told it; its pidfd. */
+static int spawn_reaped(int how, int *status)
+{
+	pid_t pid = spawn();
+	int fd;
+
+	if (!pid) {
+		if (how < 0)
+			kill(getpid(), -how);
+		_exit(how);
+	}
+	fd = pidfd_open(pid);
+	*status = reap(pid);
+	return fd;
+}
+
+/* After it was reaped a status is told where the kernel has it, and to who wants it. */
+TEST(reaped)
+{
+	const int how[] = { 0, 1, 7, 255, -SIGKILL, -SIGTERM };
+	struct pid_info info;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(how); i++) {
+		int status, kept = -1, fd = spawn_reaped(how[i], &status);
+		bool keeps = keeps_exit(fd, &kept);
+
+		EXPECT_EQ(0, ask(0, PID_INFO_REAPED, &info, 0));
+		EXPECT_EQ(keeps ? PID_INFO_REAPED : 0, info.supported & PID_INFO_REAPED);
+		EXPECT_EQ(0, info.filled & PID_INFO_REAPED);
+
+		memset(&info, 0x5a, sizeof(info));
+		EXPECT_EQ(-ESRCH, ask(fd, ALL, &info, PID_INFO_PIDFD));
+		if (!keeps) {
+			EXPECT_EQ(-ESRCH, ask(fd, ALL | PID_INFO_REAPED, &info, PID_INFO_PIDFD));
+			close(fd);
+			continue;
+		}
+		EXPECT_EQ(0, ask(fd, ALL | PID_INFO_REAPED, &info, PID_INFO_PIDFD));
+		EXPECT_EQ(PID_INFO_REAPED, info.filled);
+		EXPECT_EQ(0, info.denied);
+		EXPECT_EQ(status, info.exit_code);
+		EXPECT_EQ(kept, info.exit_code);
+		EXPECT_EQ(0, info.pid);
+		EXPECT_EQ(0, info.buffer_needed);
+		EXPECT_EQ(0, ask(fd, PID_INFO_REAPED, &info, PID_INFO_PIDFD | PID_INFO_THREAD));
+		EXPECT_EQ(status, info.exit_code);
+		close(fd);
+	}
+}
+
+/* Nobody had a pidfd of it: the id names nobody. */
+TEST(reaped_by_id)
+{
+	struct pid_info info;
+	pid_t gone = spawn_gone();
+
+	EXPECT_EQ(-ESRCH, ask(gone, PID_INFO_REAPED, &info, 0));
+	EXPECT_EQ(-ESRCH, ask(gone, PID_INFO_REAPED, &info, PID_INFO_THREAD));
+}
+
 static int outside_fd;
 
 static void look_out(void)
@@ -210,6 +293,13 @@ static void look_out(void)
 	want(-ESRCH, ask(shared->ids[0], 0, &info, 0));
 }
 
+static void look_out_for_reaped(void)
+{
+	struct pid_info info;
+
+	want(-ESRCH, ask(outside_fd, PID_INFO_REAPED, &info, PID_INFO_PIDFD));
+}
+
 TEST(pidfd_of_another_namespace)
 {
 	pid_t pid = spawn_doze(), inner;
@@ -230,12 +320,17 @@ TEST(pidfd_of_another_namespace)
 	EXPECT_EQ(getpid(), info.ppid);
 	finish(inner);
 	finish(pid);
+	EXPECT_EQ(0, run_in(CLONE_NEWPID | CLONE_NEWNS, look_out_for_reaped));
 }
 
-/* Ask for the process that has this start and this inode. */
+/* Ask for the process that has this start and this inode; of a reaped one, too. */
 static int ask_matching(pid_t pid, __u64 start_ns, __u64 inode, unsigned int flags)
 {
-	struct pid_info info = { .match_start_ns = start_ns, .match_inode = inode };
+	struct pid_info info = {
+		.wanted = PID_INFO_REAPED,
+		.match_start_ns = start_ns,
+		.match_inode = inode,
+	};
 	int ret = get_pid_info(pid, &info, sizeof(info), flags);
 
 	must(info.match_start_ns == start_ns && info.match_inode == inode);
@@ -324,6 +419,12 @@ TEST(match_inode)
 	EXPECT_EQ(-ESRCH, ask_matching(first, b.start_ns, a.inode, 0));
 	EXPECT_EQ(-ESRCH, ask_matching(first, a.start_ns, b.inode, 0));
 	finish(first);
+	/* Of a reaped one the kernel may know the inode, and never the start. */
+	EXPECT_EQ(a.supported & PID_INFO_REAPED ? 0 : -ESRCH,
+		  ask_matching(fd, 0, a.inode, PID_INFO_PIDFD));
+	EXPECT_EQ(-ESRCH, ask_matching(fd, 0, b.inode, PID_INFO_PIDFD));
+	EXPECT_EQ(-ESRCH, ask_matching(fd, a.start_ns, 0, PID_INFO_PIDFD));
+	EXPECT_EQ(-ESRCH, ask_matching(fd, a.start_ns, a.inode, PID_INFO_PIDFD));
 	finish(second);
 }
 
