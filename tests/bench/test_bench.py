@@ -31,6 +31,12 @@ def test_calls(lab):
         assert re.search(rf"^{name} .*\d", found[name])
 
 
+def test_bystanders(lab):
+    found = rows("bystanders", "--lab", lab.name)
+    for name in ("threads", "children", "execs", "all"):
+        assert re.search(r"get_pid_info \d\.\d+ \(\d\.\d+\.\.\d\.\d+\) of", found[name])
+
+
 PROBES = ("ignored", "handled", "life")
 ADDED = r"empty [+-]\d+ ns, pidinfod [+-]\d+ ns: ratio (-?\d+\.\d+|unknown [a-z ]+) \(wanted"
 
