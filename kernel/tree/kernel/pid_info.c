@@ -977,12 +977,12 @@ static int pid_info_nspids(struct pid_info_call *call, struct task_struct *task)
 }
 
 /*
- * The part of the arguments that /proc/PID/cmdline shows. A program that has
- * written over the NUL at their end has set a title, which may go on where its
- * environment was.
+ * The part of the arguments that /proc/PID/cmdline shows, and how much of that is in
+ * @page already. A program that has written over the NUL at their end has set a title,
+ * which may go on where its environment was.
  */
-static void pid_info_arguments(struct mm_struct *mm, char *page,
-			       unsigned long *start, unsigned long *size)
+static int pid_info_arguments(struct mm_struct *mm, char *page,
+			      unsigned long *start, unsigned long *size)
 {
 	unsigned long arg_end, env_start, env_end;
 	char last;
@@ -997,20 +997,32 @@ static void pid_info_arguments(struct mm_struct *mm, char *page,
 
 	*size = 0;
 	if (*start >= arg_end)
-		return;
+		return 0;
 	if (env_start != arg_end || env_end < env_start)
 		env_end = arg_end;
 
 	*size = arg_end - *start;
-	if (access_remote_vm(mm, arg_end - 1, &last, 1, FOLL_ANON) != 1 || !last)
-		return;
+	got = access_remote_vm(mm, *start, page, min(*size, PAGE_SIZE),
+			       FOLL_ANON);
+	if (*size <= PAGE_SIZE)
+		last = got == *size ? page[got - 1] : 0;
+	else if (access_remote_vm(mm, arg_end - 1, &last, 1, FOLL_ANON) != 1)
+		last = 0;
+	if (!last)
+		return got;
+
 	got = access_remote_vm(mm, *start, page,
 			       min(env_end - *start, PAGE_SIZE), FOLL_ANON);
 	*size = got > 0 ? strnlen(page, got) : 0;
 	if (got > 0 && *size < got)
 		(*size)++;
+	return *size;
 }
 
+/*
+ * Each reading takes the mmap_lock, which the task needs for an execve(2): mostly
+ * there is one.
+ */
 static int pid_info_cmdline(struct pid_info_call *call)
 {
 	unsigned long start, size, done = 0;
@@ -1022,16 +1034,14 @@ static int pid_info_cmdline(struct pid_info_call *call)
 	page = (char *)__get_free_page(GFP_KERNEL);
 	if (!page)
 		return -ENOMEM;
-	pid_info_arguments(mm, page, &start, &size);
+	got = pid_info_arguments(mm, page, &start, &size);
 	if (!pid_info_reserve(call, &call->info.cmdline, size, &to))
 		size = 0;
 	while (done < size) {
-		if (fatal_signal_pending(current)) {
-			ret = -EINTR;
-			break;
-		}
-		got = access_remote_vm(mm, start + done, page,
-				       min(size - done, PAGE_SIZE), FOLL_ANON);
+		if (done)
+			got = access_remote_vm(mm, start + done, page,
+					       min(size - done, PAGE_SIZE),
+					       FOLL_ANON);
 		if (got <= 0) {
 			/* What cannot be read is not there, as in /proc. */
 			call->info.cmdline.size = done;
@@ -1042,6 +1052,10 @@ static int pid_info_cmdline(struct pid_info_call *call)
 			break;
 		}
 		done += got;
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
 		cond_resched();
 	}
 	free_page((unsigned long)page);
