@@ -2,7 +2,7 @@
 # make run   a patched host in the lab that runs pidinfod     make stop  ends it
 # make test  everything                                       make check lint, types, unit tests
 # make run-host  the daemon on this machine's own kernel      make bench the measurements
-# make torture   the series under the kernel's own checkers
+# make torture   the series under the kernel's own checkers    make kernels on every kernel
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -29,7 +29,7 @@ check: setup
 test: setup
 	@set -e; venv=$$(deploy/setup); \
 	echo "== lint and types"; $$venv/bin/ruff check . ; $$venv/bin/mypy ; \
-	echo "== kernel"; kernel/check ; kernel/build --padded ; kernel/build --debug ; \
+	echo "== kernel"; kernel/check 6.12 ; kernel/build --padded ; kernel/build --debug ; \
 	echo "== tests"; \
 	$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" $$venv/bin/python3 -m pytest -v \
 		tests/unit tests/host tests/both tests/lab tests/deploy tests/bench tests/torture
@@ -42,6 +42,12 @@ torture: setup
 	@set -e; venv=$$(deploy/setup); kernel/build --debug ; \
 	$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" PIDINFOD_TORTURE_SECONDS=$(SECONDS) \
 		$$venv/bin/python3 -m pytest -v tests/torture
+
+# The series on every kernel that it is for, x86-64 and arm64: writes kernel/verified.md.
+.PHONY: kernels
+kernels: setup
+	@set -e; venv=$$(deploy/setup); kernel/check ; \
+	$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" $$venv/bin/python3 -m pytest -v tests/kernels
 
 .PHONY: run
 run: setup
@@ -56,7 +62,7 @@ run-host: setup
 	@$(AS_ROOT) env PIDINFOD_CACHE="$$PIDINFOD_CACHE" deploy/run-host
 
 # All, or those that are named: make bench BENCH=scale, which writes the picture in README anew.
-BENCH ?= calls probes start server ways scale
+BENCH ?= calls bystanders probes start server ways scale
 .PHONY: bench
 bench: setup
 	@set -e; venv=$$(deploy/setup); for bench in $(BENCH); do \

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The series' own kselftests, on every kernel that has a series, and the errors they provoke."""
+"""The series' own kselftests, and the errors they provoke. Other kernels: tests/kernels."""
 
 import errno
 import re
@@ -7,35 +7,17 @@ import re
 import pytest
 
 from tests.support import REPO
-from tests.support.daemon import TESTED
 from tests.support.lab import Lab
-from tests.support.machine import Guest
-from tests.support.sweeping import check_figures, check_use
-
-PROGRAMS = {
-    f"pid_info/{name}_test"
-    for name in ("abi", "children", "fields", "many", "permission", "race", "whom")
-} | {f"ft_calls/{name}_test" for name in ("fork", "kill", "wait")}
+from tests.support.selftests import PROGRAMS
 
 # Errors that the man page has and no selftest provokes: of memory that is short, of a security
-# module.
-ELSEWHERE = {("get_pid_info", "ENOMEM"), ("get_pid_info", "EACCES")}
-NO_INODE = ("EOPNOTSUPP",)  # where every task has an inode
+# module, of a kernel that knows no inode.
+ELSEWHERE = {("get_pid_info", name) for name in ("ENOMEM", "EACCES", "EOPNOTSUPP")}
 
 
-@pytest.fixture(scope="module")
-def lab_6_1(programs):
-    guest = Lab("test-6-1")
-    guest.run("down", check=False)
-    guest.up("--kernel", "6.1")
-    guest.configure(TESTED)
-    yield guest
-    guest.run("down")
-
-
-def check_selftests(guest, elsewhere=(), lacks=()):
+def check_selftests(guest):
     """All pass, and the errors that the calls gave are those of the ERRORS of their man pages."""
-    printed = guest.run_selftests(lacks)
+    printed = guest.run_selftests()
     assert set(printed) == PROGRAMS
     provoked = set(
         re.findall(r"^# error of (\w+): (E\w+)$", "\n".join(printed.values()), re.MULTILINE)
@@ -47,43 +29,11 @@ def check_selftests(guest, elsewhere=(), lacks=()):
         rows = re.findall(r"^\.TP\n\.B (E\w+)$", errors, re.MULTILINE)
         assert len(rows) == len(set(rows)) > 0
         documented |= {(call, row) for row in rows}
-    assert provoked == documented - ELSEWHERE - {("get_pid_info", name) for name in elsewhere}
+    assert provoked == documented - ELSEWHERE
 
 
-def test_selftests_on_6_12(lab):
-    check_selftests(lab, NO_INODE)
-
-
-def test_selftests_on_6_1(lab_6_1):
-    check_selftests(lab_6_1, lacks=("this kernel has no pidfds of threads",))
-
-
-def test_daemon_on_6_1(lab_6_1, programs):
-    """The probes attach and count exactly on the older kernel, too."""
-    lab_6_1.copy_in(programs / "ft_workload", "/root/ft_workload")
-    before = lab_6_1.scrape()
-    lab_6_1.exec("/root/ft_workload")
-    after = lab_6_1.scrape()
-    probes = after.table("pidinfod_probe_attached", "probe")
-    assert set(probes.values()) == {1}
-    assert ("kprobe:__x64_sys_ft_fork",) in probes
-    for syscall, result, count in (
-        ("ft_fork", "ok", 211),
-        ("ft_wait", "ok", 211),
-        ("ft_kill", "ok", 503),
-        ("ft_kill", "ESRCH", 101),
-        ("ft_kill", "EPERM", 53),
-    ):
-        labels = {"syscall": syscall, "result": result}
-        found = [scrape.value("pidinfod_ft_calls_total", **labels) for scrape in (before, after)]
-        assert found[1] - found[0] == count, labels
-
-
-def test_sweep_on_6_1(lab_6_1, programs):
-    lab_6_1.copy_in(programs, "/root/src")
-    guest = Guest(lab_6_1)
-    check_figures(guest, "procfs", "get_pid_info")
-    check_use(guest, 211)
+def test_selftests(lab):
+    check_selftests(lab)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +47,7 @@ def padded_lab(programs):
 
 
 def test_callers_of_a_structure_that_has_grown(padded_lab):
-    check_selftests(padded_lab, NO_INODE)
+    check_selftests(padded_lab)
 
 
 def test_a_structure_that_has_grown(padded_lab):

@@ -118,3 +118,17 @@ def test_save_and_mails_give_the_same_commits(kernel, repo, tmp_path):
     assert refused.returncode == 1
     assert "new: patch 1 adds it and a later one changes it" in refused.stderr
     assert (kernel / "tree/new").read_text() == "new\n"
+
+
+def test_the_hash_is_of_every_file_of_the_series(kernel):
+    def value():
+        return subprocess.run([kernel / "series", "hash"], capture_output=True, check=True).stdout
+
+    before = value()
+    (kernel / "tree.list").touch()
+    assert value() == before
+    for path in ("tree/kernel/pid_info.c", "tree.list", next(kernel.glob("patches/6.1/0003-*"))):
+        file = kernel / path
+        file.write_text(file.read_text() + "\n")
+        assert value() != before
+        before = value()
