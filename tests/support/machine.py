@@ -124,12 +124,13 @@ def crowd(machine: Machine, what: str, count: int) -> contextlib.AbstractContext
     return running(machine, "./crowd", what, count)
 
 
-def settled(machine: Machine, holds: Callable[[Scrape], bool]) -> Scrape:
+def settled(machine: Machine, holds: Callable[[Scrape], bool], seconds: float = 3) -> Scrape:
     """A scrape in which it holds: the parts of one scrape are read one after the other, and on
-    a machine that is not ours alone something may come between."""
-    for _ in range(30):
+    a machine that is not ours alone something may come between. The last one, if it never does."""
+    deadline = time.monotonic() + seconds
+    while True:
         scrape = machine.scrape()
-        if holds(scrape):
+        if holds(scrape) or time.monotonic() > deadline:
             break
         time.sleep(0.1)
     return scrape
