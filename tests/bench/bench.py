@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -38,6 +39,16 @@ def build(source, program, quick):
     if quick:
         flags.append("-DROUNDS=1")
     subprocess.run(["gcc", *flags, "-o", program, REPO / source], check=True)
+
+
+def program_in(guest, name, quick):
+    """A C program of this folder, compiled and copied to the guest; its path there."""
+    path = f"/root/{name}"
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / name
+        build(f"tests/bench/src/{name}.c", program, quick)
+        lab(guest, "copy", program, f"lab:{path}")
+    return path
 
 
 def interleaved(contests, rounds):

@@ -15,10 +15,8 @@ of the same target, which take its mmap_lock as get_pid_info(2) does for the com
 import math
 import statistics
 import subprocess
-import tempfile
-from pathlib import Path
 
-from bench import UNIT, build, lab, parser, quiet_guest, say_method
+from bench import UNIT, lab, parser, program_in, quiet_guest, say_method
 
 PAIRS, QUICK_PAIRS = 30, 3
 LIVES, QUICK_LIVES = 101, 7
@@ -36,12 +34,9 @@ def interval(pairs):
 
 def measure(name, quick):
     """By target the rounds of nanoseconds, from the guest of this name."""
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "bystanders"
-        build("tests/bench/src/bystanders.c", program, quick)
-        lab(name, "copy", program, "lab:/root/bystanders")
+    program = program_in(name, "bystanders", quick)
     sizes = (QUICK_PAIRS, QUICK_LIVES) if quick else (PAIRS, LIVES)
-    command = (*UNIT, "/root/bystanders", *map(str, sizes))
+    command = (*UNIT, program, *map(str, sizes))
     lines = lab(name, "exec", "--", *command, stdout=subprocess.PIPE, text=True).stdout
     found = {}
     for line in lines.splitlines():

@@ -9,10 +9,8 @@ a call for each id, by many records, by /proc.
 """
 
 import subprocess
-import tempfile
-from pathlib import Path
 
-from bench import UNIT, build, lab, parser, quiet_guest, say_method
+from bench import UNIT, lab, parser, program_in, quiet_guest, say_method
 
 PROCESSES, QUICK_PROCESSES = 5003, 503
 
@@ -23,12 +21,9 @@ def measure(name, quick):
     def guest(*argv):
         return lab(name, "exec", "--", *argv, stdout=subprocess.PIPE, text=True).stdout
 
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "pid_info"
-        build("tests/bench/src/pid_info.c", program, quick)
-        lab(name, "copy", program, "lab:/root/pid_info")
+    program = program_in(name, "pid_info", quick)
     processes = str(QUICK_PROCESSES if quick else PROCESSES)
-    return guest("/root/pid_info", "one") + guest(*UNIT, "/root/pid_info", "sweep", processes)
+    return guest(program, "one") + guest(*UNIT, program, "sweep", processes)
 
 
 def main():

@@ -93,13 +93,17 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 @pytest.fixture(scope="session", params=SERIES)
-def kernel(request: pytest.FixtureRequest, programs: Path) -> Iterator[Lab]:
+def series(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def kernel(series: str, programs: Path) -> Iterator[Lab]:
     """One guest after another, with the tests' programs in /root/src."""
-    guest = Lab(f"test-{request.param.replace('.', '-')}")
+    guest = Lab(f"test-{series.replace('.', '-')}")
     guest.run("down", check=False)
-    guest.up("--kernel", request.param)
+    guest.up("--kernel", series)
     guest.copy_in(programs, "/root/src")
-    guest.series = request.param  # type: ignore[attr-defined]
     yield guest
     # Fails when the kernel reported anything in all this time.
     guest.run("down")

@@ -13,8 +13,8 @@ def machine(kernel):
     return Guest(kernel)
 
 
-def test_children_that_nobody_waits_for(kernel, machine):
-    if kernel.series != "7.2":
+def test_children_that_nobody_waits_for(series, kernel, machine):
+    if series != "7.2":
         done = kernel.exec("/root/src/autoreap", check=False)
         assert "Invalid argument" in done.stderr
         return
